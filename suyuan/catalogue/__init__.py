@@ -1,0 +1,1 @@
+"""Which product a code belongs to, and who is who."""

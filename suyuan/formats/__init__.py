@@ -1,0 +1,1 @@
+"""Other people's messages to our records, and our answers back in their envelope."""

@@ -1,0 +1,1 @@
+"""What happened to each box: frozen facts, folded into state, decided once."""

@@ -1,0 +1,101 @@
+"""The event record: one frozen fact about one key, never rewritten."""
+
+from typing import Any, Literal
+
+import msgspec
+
+RECORD_VERSION = 1
+
+Kind = Literal[
+    "produced",
+    "packed",
+    "unpacked",
+    "shipped",
+    "received",
+    "refused",
+    "counted",
+    "changed",
+    "sold",
+    "returned",
+    "claimed",
+    "cancelled",
+    "reversed",
+    "fee_line",
+    "exited",
+    "hold_set",
+    "hold_lifted",
+    "alerted",
+    "reported",
+    "due",
+    "corrected",
+]
+
+Verdict = Literal["", "pay", "hold", "refuse"]
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A fact as stored. Times are µs since 1970 UTC; amounts are millionths of a yuan; quantity is n of m units of a box.
+
+    The field order is the stored format (`docs/event-record.md`): new fields go last, with a default.
+    """
+
+    version: int
+    id: str
+    """Time-ordered: hexadecimal µs of arrival, then a counter and a tag of the process that wrote it."""
+    kind: Kind
+    key: str
+    """What it is about: a box, carton, lot line, claim, message, hold, balance, alert or report key."""
+    sequence: int
+    """Position in the key's own history, from 1 without gaps."""
+    event_time: int
+    arrived: int
+    actor: str
+    """Who says so: an institution or firm code."""
+    place: str = ""
+    region: str = ""
+    """Six-digit division code of the place."""
+    status: str = "accepted"
+    reasons: tuple[str, ...] = ()
+    """All reasons in order of precedence; the first is `status`."""
+    verdict: Verdict = ""
+    fact: str = ""
+    """Hash of the line's identity (settlement rule R5)."""
+    attempt: int = 1
+    content: str = ""
+    """Hash of what was said, without msgid, batch number, operator and sending time (R6)."""
+    relates: int = 0
+    """Sequence, on the same key, of the earlier event this one was judged against; 0 for none."""
+    corrects: int = 0
+    """Sequence, on the same key, of the event that this one undoes, lifts or corrects; 0 for none."""
+    drawn: bool = False
+    """True when this fact takes n/m of the box."""
+    n: int = 1
+    m: int = 1
+    counterparty: str = ""
+    references: dict[str, str] = {}
+    """Typed references: settlement, order, visit, receipt, time, original, message, delivery …"""
+    line: str = ""
+    product: str = ""
+    """NHSA product code as billed or declared by the sender."""
+    parent: str = ""
+    """Carton key, for packed and unpacked."""
+    lot: str = ""
+    expiry: str = ""
+    """ISO date."""
+    price: int = 0
+    fund: str = ""
+    person: str = ""
+    """Keyed pseudonym, never an identifier (R24)."""
+    prescriber: str = ""
+    deadline: int = 0
+    """µs UTC at which something falls due if nothing happens; 0 for never."""
+    document: str = ""
+    """Hash of the sealed raw message that said so."""
+    software: str = ""
+    """supplier/name/version of the client."""
+    detail: Any = None
+    """What belongs to this kind alone: children of a carton, lines of a claim, evidence of an alert, an answer."""
+
+
+encoder = msgspec.msgpack.Encoder()
+decoder = msgspec.msgpack.Decoder(Event)

@@ -1,0 +1,1 @@
+"""Pay, refuse or hold, by code."""

@@ -1,0 +1,1 @@
+"""Engines that keep a journal, and the tables beside it."""
