@@ -38,8 +38,8 @@ class Code(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `key` is what the ledger files under: a *box key* (`trace20:<20 digits>`, `gs1:<gtin14>:<serial>`,
     `ma:<di>:<serial>`, `ahm:<di>:<serial>`, `maker:<scheme>:<text>`), a *carton key* (`sscc:<18>`), a *lot key*
-    (`lot:<product key>:<lot>`) where there is no serial, a bare product key where there is neither, or `unknown:<text>`.
-    It never contains a lot or an expiry date beside a serial.
+    (`lot:<product key>:<lot>`) where there is no serial, a bare product key where there is neither, or
+    `unknown:<text>`. It never contains a lot or an expiry date beside a serial.
     """
 
     system: System

@@ -28,6 +28,8 @@ class Document(msgspec.Struct, kw_only=True):
     problems: list[Problem] = []
     fatal: str = ""
     """Why nothing of it could be read; then there are no records."""
+    first_line: int = 0
+    """For a part of a file of lines: the number, from 1, of the first line of `raw` that is no header."""
     batch: bool = False
     """True for the A variants, whose rows are answered one by one."""
 

@@ -71,6 +71,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """True when this fact takes n/m of the box."""
     n: int = 1
     m: int = 1
+    """Units a box holds; 0 where a split pack's size is not known (then uses are counted, never refused)."""
     counterparty: str = ""
     references: dict[str, str] = {}
     """Typed references: settlement, order, visit, receipt, time, original, message, delivery …"""
@@ -95,6 +96,10 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """supplier/name/version of the client."""
     detail: Any = None
     """What belongs to this kind alone: children of a carton, lines of a claim, evidence of an alert, an answer."""
+    joins: int = 0
+    """Sequence, on the same box, of the other record (report or claim) of the same sale; 0 for none."""
+    alert: str = ""
+    """Id of the alert that speaks for this fact, raised in the same append or earlier for the same conflict."""
 
 
 encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,80 @@
+# One command for each thing one does here. `make help` lists them.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALL := $(RUN) -m pip --disable-pip-version-check install --quiet
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check slow docs lock clean
+
+help:
+	@echo "make demo    run a small synthetic country and report (ARGS=... goes to suyuan demo)"
+	@echo "make test    run the fast tests and show branch coverage of codes, ledger, settlement"
+	@echo "make check   lint, format, strict types, layout of the code, freshness of the docs"
+	@echo "make slow    run the slow tests"
+	@echo "make docs    write the generated pages again"
+	@echo "make lock    compile the locks again (PYTHON must be the oldest served, 3.11)"
+	@echo "make clean   remove the virtual environment and everything made by tools"
+
+demo: $(VENV)/run.stamp
+	@$(RUN) -m suyuan demo $(ARGS)
+
+# The gate stands on the three rooms that decide about money; a report costs nothing once the tests have run.
+test: $(VENV)/dev.stamp
+	@$(RUN) -m pytest -n $(WORKERS) -m "not slow" \
+		--cov=suyuan/codes --cov=suyuan/ledger --cov=suyuan/settlement --cov-branch \
+		--cov-report=term:skip-covered --cov-fail-under=95
+
+check: $(VENV)/dev.stamp
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(RUN) -m pytest tests/test_tidy.py tests/test_docs.py
+
+slow: $(VENV)/dev.stamp
+	@$(RUN) -m pytest -n $(WORKERS) -m slow
+
+docs: $(VENV)/dev.stamp
+	@$(RUN) -m tools.docs
+
+# No index address, option or path may enter the locks: they must serve behind any mirror.
+COMPILE = $(RUN) -m piptools compile --quiet --generate-hashes --all-build-deps --allow-unsafe --strip-extras \
+	--no-header --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: $(VENV)/dev.stamp
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "The locks are compiled on Python 3.11, the oldest served, so that they hold for all:"; \
+		echo "make clean && make lock PYTHON=python3.11"; exit 1; }
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml
+
+# Set-up runs again only when a lock is newer than its stamp. setuptools is in the locks, so the build fetches nothing.
+$(VENV)/run.stamp: requirements.lock | $(RUN)
+	@echo "Installing what Suyuan needs into $(VENV) (once; about half a minute)"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(RUN)
+	@echo "Installing what Suyuan and its tests need into $(VENV) (once; about half a minute)"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $(VENV)/run.stamp $@
+
+$(RUN):
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "There is no '$(PYTHON)' here. Install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Suyuan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
+		echo "Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

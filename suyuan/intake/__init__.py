@@ -1,0 +1,43 @@
+"""The story of an upload: who speaks, what each code is, what it means, one durable append, one answer."""
+
+from suyuan.formats.document import Document, Outcome
+from suyuan.intake.deadlines import take_time
+from suyuan.intake.desk import Desk
+from suyuan.intake.prepare import Preparer, Speaker, day_of, speaker_of
+from suyuan.intake.upload import Upload
+
+__all__ = ["Desk", "take", "take_time"]
+
+
+def take(desk: Desk, document: Document, by: str = "") -> Outcome:
+    """Take one document in: every door leads here (HTTP, command line, files, relay, simulation).
+
+    `by` is the authenticated caller, empty where the operator of the node speaks; it may speak for itself and for
+    those who delegated to it. The answer has one result a record, in order; a document refused as a whole says why
+    in `fatal` and leaves nothing behind. Sent again, byte for byte, a document gets its first answer.
+    """
+    now = desk.ledger.clock()
+    if document.fatal:
+        return Outcome(fatal=document.fatal, problems=document.problems, received=now)
+    speaker, refusal = _who_speaks(desk, document, by, now)
+    if speaker is None:
+        return Outcome(fatal=refusal, problems=document.problems, received=now)
+    name, sealed = desk.privacy.seal(document.raw) if document.raw else ("", b"")
+    preparer = Preparer(desk, document, speaker, now, name)
+    upload = Upload(desk, preparer, sealed)
+    outcome = desk.ledger.transact(upload.keys(), upload.decide, upload.more)
+    outcome.problems = document.problems
+    outcome.received = now
+    return outcome
+
+
+def _who_speaks(desk: Desk, document: Document, by: str, now: int) -> tuple[Speaker | None, str]:
+    institution = document.institution or by
+    if not institution:
+        return None, "未说明上传机构：请在报文中填写 fixmedins_code，或使用 --by 指定机构"
+    if by and by != institution and not desk.catalogue.may_speak(institution, by, day_of(now)):
+        return None, f"{by} 无权代表 {institution} 上传：请使用本机构凭证，或由其委托"
+    speaker = speaker_of(desk, institution, now)
+    if speaker is None:
+        return None, f"机构 {institution} 未登记：请先登记机构"
+    return speaker, ""

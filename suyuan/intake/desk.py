@@ -1,0 +1,29 @@
+"""The desk at which uploads are taken: the ledger with the reference data and secrets that judging needs."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from suyuan.catalogue.catalogue import Catalogue
+from suyuan.ledger.admission import iso_day
+from suyuan.ledger.ledger import Ledger
+from suyuan.ledger.privacy import Privacy
+from suyuan.settlement.policy import NATIONAL, Policy
+
+
+@dataclass
+class Desk:
+    """Everything that `intake` uses; wired by `node.py`, shared by all threads, changed by none of them."""
+
+    ledger: Ledger
+    catalogue: Catalogue
+    privacy: Privacy
+    policy: Policy = NATIONAL
+    accept_unknown: bool = True
+    """Take uploads of institutions that the catalogue does not know yet (T15), as their code says they are."""
+    keep_documents: bool = True
+    """Seal and keep every raw message as evidence."""
+
+
+def day_of(time: int) -> date:
+    """The calendar day of a moment (µs UTC) in Beijing."""
+    return date.fromisoformat(iso_day(time))

@@ -1,0 +1,56 @@
+"""Orders: holds on a code, a batch or a product, effective from the moment they are acknowledged (R17)."""
+
+from suyuan.ledger.admission import Fact
+from suyuan.ledger.keys import hold_key
+from suyuan.ledger.ledger import Books
+from suyuan.ledger.scan import Result, Scan
+from suyuan.ledger.statuses import STATUS
+
+
+def order_key(scan: Scan, fact: Fact) -> str:
+    """Where an order is filed: on the box itself, or under its batch or product; "" where it names nothing."""
+    if scan.scope == "code":
+        return fact.key
+    if not fact.product_key:
+        return ""
+    if scan.scope == "batch":
+        return hold_key("batch", f"{fact.product_key}:{scan.lot}") if scan.lot else ""
+    return hold_key("product", fact.product_key)
+
+
+def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
+    """Set or lift one hold; a repeat of the same order gets its first answer."""
+    key = order_key(scan, fact)
+    if not key:
+        return _answer(fact, key, "malformed", "scope、药品标识码或批号缺失：请填写 scope=code|batch|product 及对应字段")
+    orders = [event for event in books.past(key) if event.kind in {"hold_set", "hold_lifted"}]
+    lifted = {event.corrects for event in orders if event.kind == "hold_lifted"}
+    standing = [event for event in orders if event.kind == "hold_set" and event.sequence not in lifted]
+    mine = [event for event in standing if event.actor == fact.actor]
+    if fact.kind == "hold_set" and any(event.fact == fact.fact for event in standing):
+        return _answer(fact, key, "first_answer")
+    if fact.kind == "hold_lifted" and not standing:
+        return _answer(fact, key, "undo_not_found")
+    if fact.kind == "hold_lifted" and not mine:
+        return _answer(fact, key, "undo_by_another")
+    books.add(
+        key,
+        fact.kind,
+        event_time=fact.event_time,
+        actor=fact.actor,
+        place=fact.place,
+        region=fact.region,
+        fact=fact.fact,
+        content=fact.content,
+        corrects=mine[-1].sequence if fact.kind == "hold_lifted" else 0,
+        references=fact.references,
+        lot=fact.lot,
+        document=fact.document,
+        detail={"scope": scan.scope, "reason": scan.reason},
+    )
+    return _answer(fact, key, "accepted")
+
+
+def _answer(fact: Fact, key: str, status: str, message: str = "") -> Result:
+    words = message or STATUS[status].meaning_zh
+    return Result(fact.where, fact.code, key, status, (status,), first=status != "first_answer", message=words)

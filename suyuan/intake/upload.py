@@ -1,0 +1,174 @@
+"""One upload under decision: its records prepared once, judged against fetched books as often as needed."""
+
+import msgspec
+
+from suyuan.formats.document import Outcome
+from suyuan.formats.times import digits17
+from suyuan.intake.claims import PreparedClaim, take_claim, take_fee_lines
+from suyuan.intake.desk import Desk
+from suyuan.intake.fill import fill_waiting, report_keys, write_reports
+from suyuan.intake.orders import order_key, take_order
+from suyuan.intake.prepare import Preparer
+from suyuan.intake.scans import hold_round, scan_keys, take_scan
+from suyuan.intake.undo import PreparedUndo, take_undo
+from suyuan.ledger.admission import Fact
+from suyuan.ledger.keys import batch_key, claim_key, message_key
+from suyuan.ledger.ledger import Books
+from suyuan.ledger.scan import Result, Scan
+from suyuan.settlement.claim import Claim, ClaimVerdict, FeeLine, Undo
+
+ORDERS = frozenset({"hold_set", "hold_lifted"})
+DATA_TYPES = {"counted": "1", "changed": "2", "exited": "2", "received": "3", "shipped": "3", "sold": "4", "returned": "4"}
+"""inv_data_type of 3507 by the kind of fact that an upload made."""
+
+
+class Upload:
+    """The records of one document, and the decision on them."""
+
+    def __init__(self, desk: Desk, preparer: Preparer, sealed: bytes) -> None:
+        self.desk = desk
+        self.preparer = preparer
+        self.document = preparer.document
+        self.sealed = sealed
+        self.institution = preparer.speaker.institution
+        records = self.document.records
+        self.scans = [record for record in records if isinstance(record, Scan)]
+        self.facts = preparer.facts(self.scans)
+        self.claims = {
+            place: PreparedClaim(desk, preparer, record) for place, record in enumerate(records) if isinstance(record, Claim)
+        }
+        self.undos = {
+            place: PreparedUndo(record, preparer.speaker, preparer.sealed)
+            for place, record in enumerate(records)
+            if isinstance(record, Undo)
+        }
+        self.fees = [record for record in records if isinstance(record, FeeLine)]
+        self.reports = report_keys(self.facts, self.institution)
+        self.advice = any(prepared.claim.advice for prepared in self.claims.values())
+        document = self.document
+        self.message = message_key(self.institution, document.infno or document.format, document.msgid or preparer.sealed)
+        self._holds = hold_round(self.facts)
+
+    def keys(self) -> set[str]:
+        """First round: every key that the records name."""
+        keys = scan_keys([fact for fact in self.facts if fact.kind not in ORDERS])
+        keys.add(self.message)
+        keys.update(order_key(scan, fact) or fact.key for scan, fact in zip(self.scans, self.facts, strict=True) if fact.kind in ORDERS)
+        for prepared in self.claims.values():
+            keys |= prepared.keys()
+        for undo in self.undos.values():
+            keys |= undo.keys()
+        keys.update(claim_key(self.institution, fee.references) for fee in self.fees)
+        keys.update(self.reports)
+        keys.update(self._batches())
+        return keys
+
+    def more(self, books: Books) -> set[str]:
+        """Next rounds: cartons, claim files, boxes and orders that the first rounds led to."""
+        wanted = self._holds(books)
+        for prepared in self.claims.values():
+            wanted |= prepared.more(books)
+        for undo in self.undos.values():
+            wanted |= undo.more(books)
+        return wanted
+
+    def decide(self, books: Books) -> Outcome:
+        """Judge all records in order and write what follows; the same document again gets its first answer."""
+        before = self._answered_before(books)
+        if before is not None:
+            return before
+        results = self._results(books)
+        if not self.advice and books.events:
+            self._remember(books, results)
+        return Outcome(results=results, reference=self._reference(books))
+
+    def _results(self, books: Books) -> list[Result | ClaimVerdict]:
+        results: list[Result | ClaimVerdict] = []
+        seen: set[tuple[str, str]] = set()
+        rules = self.desk.policy.rules
+        pairs = iter(zip(self.scans, self.facts, strict=True))
+        fees = iter(take_fee_lines(books, self.fees, self.institution, self.preparer.sealed))
+        reversed_before = any(event.kind == "reversed" for event in books.past(self.message))
+        for place, record in enumerate(self.document.records):
+            if isinstance(record, Scan):
+                scan, fact = next(pairs)
+                order = fact.kind in ORDERS
+                results.append(take_order(books, scan, fact) if order else take_scan(books, fact, rules, seen))
+            elif isinstance(record, Claim):
+                results.append(take_claim(books, self.claims[place], reversed_before=reversed_before))
+            elif isinstance(record, Undo):
+                results.append(take_undo(books, self.undos[place], self.desk))
+            else:
+                results.append(next(fees))
+        if self.reports:
+            fill_waiting(books, self.reports, self.facts, self.desk)
+        return results
+
+    def _answered_before(self, books: Books) -> Outcome | None:
+        """R6: a byte-equal document with the same msgid always gets its first answer."""
+        if not self.preparer.sealed:
+            return None
+        for event in books.past(self.message):
+            if event.content == self.preparer.sealed and event.detail and "answers" in event.detail:
+                return self._first_answer(books, event.detail)
+        return None
+
+    def _first_answer(self, books: Books, detail: dict[str, list[object]]) -> Outcome:
+        results: list[Result | ClaimVerdict] = []
+        answers = (answer for answer, count in detail["answers"] for _ in range(count))  # type: ignore[misc]
+        for record, answer in zip(self.document.records, answers, strict=True):
+            if isinstance(record, Claim):
+                verdict = msgspec.convert(answer, ClaimVerdict)
+                verdict.first = False
+                results.append(verdict)
+            else:
+                where = record.where
+                results.append(Result(where, getattr(record, "code", ""), "", answer[0], tuple(answer), first=False))  # type: ignore[index]
+        return Outcome(results=results, repeated=True, reference=self._reference(books))
+
+    def _remember(self, books: Books, results: list[Result | ClaimVerdict]) -> None:
+        """What this message did: its answer for a repeat, its claim for a reversal, its facts for a deletion."""
+        answers: list[list[object]] = []
+        for result in results:
+            answer: object = (
+                msgspec.to_builtins(result) if isinstance(result, ClaimVerdict) else [result.status, *result.reasons[1:]]
+            )
+            if answers and answers[-1][0] == answer:
+                answers[-1][1] += 1  # type: ignore[operator]
+            else:
+                answers.append([answer, 1])
+        detail: dict[str, object] = {"answers": answers}
+        if self.claims:
+            prepared = next(iter(self.claims.values()))
+            detail |= {"claim": prepared.key, "sequence": books.next_sequence(prepared.key) - 1}
+        if self.facts:
+            write_reports(books, self.reports, self.facts, self.institution, self.preparer.sealed)
+        for key, facts in self._batches().items():
+            made = [[fact.key, books.sequences[fact.key]] for fact in facts if fact.key in books.sequences]
+            if made:
+                books.add(key, facts[0].kind, actor=self.institution, detail={"facts": made})
+        books.add(self.message, self._kind(), actor=self.institution, content=self.preparer.sealed, detail=detail)
+        if self.desk.keep_documents and self.sealed:
+            books.documents[self.preparer.sealed] = self.sealed
+
+    def _kind(self) -> str:
+        """The kind of what a message did, for its own record."""
+        if self.facts:
+            return self.facts[0].kind
+        if self.undos:
+            return next(iter(self.undos.values())).undo.kind
+        return "claimed" if self.claims else "fee_line"
+
+    def _batches(self) -> dict[str, list[Fact]]:
+        batches: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            batch = fact.references.get("batch")
+            if batch and fact.kind in DATA_TYPES:
+                batches.setdefault(batch_key(self.institution, DATA_TYPES[fact.kind], batch), []).append(fact)
+        return batches
+
+    def _reference(self, books: Books) -> str:
+        """inf_refmsgid: area 6, time 14, sequence 10."""
+        region = f"{self.preparer.speaker.region:0<6}"[:6]
+        number = int(self.preparer.sealed[:12] or "0", 16) % 10**10
+        return f"{region}{digits17(books.now)[:14]}{number:010d}"

@@ -1,0 +1,65 @@
+"""Settings of a node: defaults, then `suyuan.toml` in its folder, then `SUYUAN_…` in the environment."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from suyuan.settlement.policy import PRESETS
+
+FILE = "suyuan.toml"
+PREFIX = "SUYUAN_"
+
+
+class SettingsWrong(Exception):  # noqa: N818  the reader's word for it
+    """A setting that cannot be used; the words say which, where it stands, and what may stand there."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator may choose. Every field is described in `docs/settings.md`."""
+
+    engine: str = "rocks"
+    block_cache_mb: int = 512
+    policy: str = "national"
+    accept_unknown: bool = True
+    keep_documents: bool = True
+
+
+def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that hold for a node in this folder.
+
+    Raises:
+        SettingsWrong: an unknown name, a value of the wrong type, or a file that is not TOML.
+    """
+    values: dict[str, Any] = {}
+    path = folder / FILE
+    if path.exists():
+        try:
+            values |= tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsWrong(f"{path} cannot be read: {error}") from error
+    names = Settings.__struct_fields__
+    for name in names:
+        if PREFIX + name.upper() in environment:
+            values[name] = environment[PREFIX + name.upper()]
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise SettingsWrong(f"{path}: no such setting: {', '.join(unknown)}; there are: {', '.join(names)}")
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsWrong(f"a setting in {path} or the environment cannot be used: {error}") from error
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if settings.engine not in {"rocks", "memory"}:
+        raise SettingsWrong(f"engine is {settings.engine!r}; it may be rocks or memory")
+    if settings.policy not in PRESETS:
+        raise SettingsWrong(f"policy is {settings.policy!r}; it may be {', '.join(PRESETS)}")
+    if settings.block_cache_mb < 8:  # noqa: PLR2004  below, RocksDB has no room for its index
+        raise SettingsWrong(f"block_cache_mb is {settings.block_cache_mb}; it must be at least 8")

@@ -1,0 +1,59 @@
+"""What every engine asserts and derives of the events of one append."""
+
+from collections.abc import Mapping, Sequence
+
+from suyuan.ledger.events import Event
+
+Deadline = tuple[int, str, int]
+"""(µs UTC, key, sequence of the event that carries it)."""
+
+POSITION_BYTES = 8
+
+
+def assert_sequences(events: Sequence[Event], expected: Mapping[str, int]) -> None:
+    """Events of a key follow what the caller saw of it, without a gap: anything else is a fault of our own code."""
+    last = dict(expected)
+    for event in events:
+        key = event.key
+        assert key in last, f"{key} is written but not expected"
+        sequence = last[key] + 1
+        assert event.sequence == sequence, f"{key} must go on with {sequence}, not {event.sequence}"
+        last[key] = sequence
+
+
+def deadlines(events: Sequence[Event]) -> tuple[list[Deadline], list[Deadline]]:
+    """The deadlines that these events open, and those that they close.
+
+    A `due` event carries the same deadline as the event that it corrects, and opens none itself.
+    """
+    opened, closed = [], []
+    for event in events:
+        if event.deadline:
+            if event.kind == "due":
+                assert event.corrects, f"the due event {event.sequence} of {event.key} names no event that fell due"
+                closed.append((event.deadline, event.key, event.corrects))
+            else:
+                opened.append((event.deadline, event.key, event.sequence))
+    return opened, closed
+
+
+def batches_before(position: bytes | None, last: int) -> int:
+    """How many batches a position leaves behind; None is the beginning.
+
+    Raises:
+        ValueError: the position is not one of a journal that has come to the batch `last`.
+    """
+    if position is None:
+        return 0
+    behind = int.from_bytes(position, "big")
+    if len(position) != POSITION_BYTES or behind > last:
+        raise ValueError(
+            f"Position {position[:16].hex()} is not of this journal, which has come to {position_of(last).hex()}. "
+            "If the journal was restored from a copy, let whoever follows it begin again from the start."
+        )
+    return behind
+
+
+def position_of(batch: int) -> bytes:
+    """The position after the batch with this number, from 1; 0 is the beginning."""
+    return batch.to_bytes(POSITION_BYTES, "big")

@@ -1,0 +1,37 @@
+"""What holds for every test: the same examples each run, no network beyond this machine, no silent lack of samples."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+# A busy machine is no fault of the code: nothing here depends on how long an example takes.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+
+
+def pytest_configure() -> None:
+    """Tests that read the shared samples skip without them; where they are required, nothing may skip."""
+    if os.environ.get("SUYUAN_REQUIRE_SHARED") == "1" and not SHARED.is_dir():
+        raise pytest.UsageError("SUYUAN_REQUIRE_SHARED=1, but there is no folder 'shared' beside this repository")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline() -> Iterator[None]:
+    """Tests speak to this machine only: an address outside is a fault of the test."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        here = self.family not in {socket.AF_INET, socket.AF_INET6} or address[0] in {"127.0.0.1", "::1", "localhost"}
+        assert here, f"a test reached for the network: {address!r}"
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        yield

@@ -1,0 +1,1 @@
+"""What is run from the repository and never installed."""
