@@ -95,8 +95,12 @@ class Node:
         return take(self.desk, document, by)
 
     def take_time(self) -> int:
-        """Write what has fallen due (`intake.take_time`)."""
-        return take_time(self.desk)
+        """Write what has fallen due (`intake.take_time`); nothing in a rehearsal."""
+        return 0 if self.ledger.rehearsing else take_time(self.desk)
+
+    def rehearse(self, on: bool = True) -> None:  # noqa: FBT001, FBT002  reads as said
+        """Judge and answer from now on without writing anything: each document stands alone against what is stored."""
+        self.ledger.rehearsing = on
 
     def close(self) -> None:
         """Release the folder."""
@@ -127,13 +131,26 @@ def _privacy(folder: Path) -> Privacy:
             raise NodeUnusable(f"{path} cannot be read: {error}; restore it from its backup") from error
     if (folder / "journal").exists():
         raise NodeUnusable(f"{path} is missing beside a journal: restore it, or pseudonyms would no longer match")
-    privacy = Privacy.new()
+    keys = Privacy.new().keys()
+    place_secrets(folder, b"".join(keys))
+    return Privacy(*keys)
+
+
+def place_secrets(folder: Path, keys: bytes) -> None:
+    """Write a node's two secrets (32 and 16 bytes) into its folder, for its owner only; existing ones are never replaced.
+
+    Raises:
+        NodeUnusable: there are secrets already, or the folder cannot be written.
+    """
+    path = folder / SECRETS
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(_Secrets(*privacy.keys())))
+            file.write(msgspec.json.encode(_Secrets(keys[:32], keys[32:])))
             file.flush()
             os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise NodeUnusable(f"{path} exists already: choose an empty folder with --dir") from error
     except OSError as error:
         raise NodeUnusable(f"{path} cannot be written: {error.strerror}; choose another folder with --dir") from error
-    return privacy

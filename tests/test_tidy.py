@@ -31,6 +31,7 @@ ROOMS = (
     "storage",
     "settings",
     "node",
+    "carry",
     "relay",
     "portals",
     "simulation",

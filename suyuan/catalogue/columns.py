@@ -53,7 +53,6 @@ class Column(NamedTuple):
 
 _EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
 _FLOAT = re.compile(r"\d{6,}\.0+")
-_LOST_DIGITS = re.compile(r"\d{15}0{5}")
 _AS_TEXT = "Format the column as text in the spreadsheet, fill it again from the source, and save the file anew."
 
 
@@ -65,8 +64,6 @@ def spared(cell: str) -> str:
         )
     if _FLOAT.fullmatch(cell):
         raise UnfitError("a spreadsheet turned this code into a decimal number", _AS_TEXT)
-    if _LOST_DIGITS.fullmatch(cell):
-        raise UnfitError("20 digits ending in five zeros: a spreadsheet keeps only 15 digits", _AS_TEXT)
     return cell
 
 
@@ -266,7 +263,7 @@ def yuan(cell: str) -> int:
     """An amount in yuan as millionths of a yuan; empty means 0, unknown."""
     if not cell:
         return 0
-    if not re.fullmatch(r"\d{1,9}(?:\.\d{1,6})?", cell):
+    if not re.fullmatch(r"\d{1,12}(?:\.\d{1,6})?", cell):
         raise UnfitError("not an amount in yuan", "Write digits with a point and at most six decimals, such as 12.50.")
     return int(Decimal(cell) * 1_000_000)
 

@@ -106,7 +106,8 @@ def write_rejected(report: Report) -> bytes:
     writer.writerow([*(report.headings[place] for place in kept), REASON])
     for line, cells in sorted(report.rejected.items()):
         same = [_disarmed(_armed(cells[place])) if place < len(cells) else "" for place in kept]
-        writer.writerow([*same, _disarmed(" ".join(reasons.get(line, ())))])
+        beyond = [_disarmed(_armed(cell)) for cell in cells[len(report.headings) :]]
+        writer.writerow([*same, _disarmed(" ".join(reasons.get(line, ()))), *beyond])
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -161,7 +162,7 @@ def read_rows(table: str, data: bytes) -> Reading:
     if reading.fatal:
         return reading
     records = _records(text)
-    heading = next(records, None)
+    heading = next((record for record in records if any(record.cells)), None)
     places = _places(COLUMNS[table], [] if heading is None else heading.cells, reading)
     if places is None:
         return reading
@@ -212,29 +213,26 @@ def _records(text: str) -> Iterator[_Record]:
     width = 0
     place = 0
     while place < len(lines):
-        taken = 1
-        quotes = lines[place].count('"')
-        while quotes % 2 and place + taken < len(lines) and taken < RECORD_LINES_MAX:
-            quotes += lines[place + taken].count('"')
-            taken += 1
-        record = _parsed(place + 1, lines[place : place + taken])
-        if taken > 1 and (record.problem or quotes % 2 or (width and len(record.cells) != width)):
-            taken = 1
-            record = _parsed(place + 1, lines[place : place + 1])
+        record, taken = _parsed(place + 1, lines[place : place + RECORD_LINES_MAX])
+        if taken > 1 and (record.problem or (width and len(record.cells) != width)):
+            record, taken = _parsed(place + 1, lines[place : place + 1])
         width = width or len(record.cells)
         yield record
         place += taken
 
 
-def _parsed(number: int, lines: Sequence[str]) -> _Record:
-    """The cells of one row."""
-    if sum(map(len, lines)) > LINE_CHARS_MAX:
-        return _Record(number, [], f"the line has more than {LINE_CHARS_MAX:,} characters")
+def _parsed(number: int, lines: Sequence[str]) -> tuple[_Record, int]:
+    """The row that begins on the first of the lines, and how many lines it takes."""
+    first = lines[0].strip()
+    if len(first) > LINE_CHARS_MAX:
+        words = f"the line has more than {LINE_CHARS_MAX:,} characters"
+        return _Record(number, [first[:LINE_CHARS_MAX]], words), 1
+    reader = csv.reader(lines, strict=True)
     try:
-        cells = next(csv.reader(["".join(lines)] if len(lines) == 1 else lines), [])
-    except csv.Error as problem:
-        return _Record(number, [], f"not readable as CSV ({problem})")
-    return _Record(number, [cell.replace("\r\n", "\n").strip() for cell in cells])
+        cells = next(reader, [])
+    except csv.Error as fault:
+        return _Record(number, [first], f"not readable as CSV: {fault}"), max(1, reader.line_num)
+    return _Record(number, [cell.replace("\r\n", "\n").strip() for cell in cells]), reader.line_num
 
 
 def _places(columns: Sequence[Column], headings: list[str], reading: Reading) -> list[Column | None] | None:

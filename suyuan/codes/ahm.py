@@ -10,13 +10,15 @@ _FIELDS = r"(?:(BA|SN)([!-)+-~]{1,20})(?:\*|$)|(MD|BD|ED)([0-9]{6})\*?|(PL)([0-9
 _FIELD = re.compile(_FIELDS)
 _CODE = re.compile(rf"MF(?:([0-9]{{13}})|([0-9A-Z]{{1,13}}?)({_FIELDS}+))")
 
+_NEAR = re.compile(r"MF[0-9]{6}")
+
 
 def read(scanned: Scanned) -> Reading:
     """R6: BA lot, SN serial, MD made, ED expiry; the shortest identifier whose rest is fields, or 13 digits alone."""
     text = scanned.text.upper()
     found = _CODE.fullmatch(text)
     if found is None:
-        return ""
+        return f"AHM: {text[:60]!r} does not divide into an identifier and fields" if _NEAR.match(text) else ""
     di = found[1] or found[2]
     fields = {
         part[part.lastindex - 1]: part[part.lastindex] for part in _FIELD.finditer(found[3] or "") if part.lastindex

@@ -187,7 +187,7 @@ def _drawn(text: str, symbology: Symbology, scale: int) -> Image.Image:
     try:
         # The library wants GS1 content in brackets and silently ignores options that it does not know.
         code = zxingcpp.create_barcode(content, _FORMATS[symbology], gs1=is_gs1, force_square=True)
-        pixels = memoryview(code.to_image(scale=scale))  # type: ignore[arg-type]  its stubs forget the buffer
+        pixels = memoryview(code.to_image(scale=scale))  # type: ignore[arg-type]  # its stubs forget the buffer
     except ValueError as fault:
         raise PictureError(f"{symbology} cannot hold {text[:60]!r}: {fault}") from None
     height, width = pixels.shape or (0, 0)

@@ -19,3 +19,8 @@ def wrong_check_digit(what: str, number: str) -> str:
     """Words for a number whose check digit is wrong."""
     right = check_digit(number[:-1])
     return f"check digit: {what} {number} ends in {number[-1]}, its digits ask for {right}; scan or type it again"
+
+
+def repeated_digit(number: str) -> tuple[str, ...]:
+    """Words where a number, though its check digit is right, is one digit repeated, such as thirteen zeros."""
+    return (f"placeholder: {number} is one digit repeated; scan the code on the box",) if len(set(number)) == 1 else ()

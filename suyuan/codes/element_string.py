@@ -1,4 +1,4 @@
-"""Readers of GS1 element strings: marked as such, an SSCC, or beginning with a GTIN (`spec/codes.md` §1.9, R2 R4 R8)."""
+"""Readers of GS1 element strings: marked as such, an SSCC, or with a GTIN first (`spec/codes.md` §1.9, R2 R4 R8)."""
 
 import re
 

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from suyuan.codes.check_digit import has_valid_check_digit, wrong_check_digit
+from suyuan.codes.check_digit import has_valid_check_digit, repeated_digit, wrong_check_digit
 from suyuan.codes.code import Carrier, Code
 from suyuan.codes.dates import iso_date
 from suyuan.codes.normalise import GS
@@ -15,51 +15,28 @@ GS1_SYMBOLOGIES = frozenset({"C1", "d2", "Q3", "e0"})
 Elements = dict[str, str]
 """Application identifier to value, in the order read."""
 
+# fmt: off
 _FORMATS = {
-    "00": "n18",
-    "01": "n14",
-    "02": "n14",
-    "10": "x1-20",
-    "11": "n6",
-    "12": "n6",
-    "13": "n6",
-    "15": "n6",
-    "16": "n6",
-    "17": "n6",
-    "20": "n2",
-    "21": "x1-20",
-    "22": "x1-20",
-    "240": "x1-30",
-    "241": "x1-30",
-    "242": "n1-6",
-    "243": "x1-20",
-    "250": "x1-30",
-    "251": "x1-30",
-    "254": "x1-20",
-    "30": "n1-8",
-    "37": "n1-8",
-    "400": "x1-30",
-    "401": "x1-30",
-    "403": "x1-30",
-    "420": "x1-20",
-    "422": "n3",
+    "00": "n18", "01": "n14", "02": "n14",
+    "10": "x1-20", "11": "n6", "12": "n6", "13": "n6", "15": "n6", "16": "n6", "17": "n6",
+    "20": "n2", "21": "x1-20", "22": "x1-20",
+    "240": "x1-30", "241": "x1-30", "242": "n1-6", "243": "x1-20", "250": "x1-30", "251": "x1-30", "254": "x1-20",
+    "30": "n1-8", "37": "n1-8",
+    **{f"31{n}{places}": "n6" for n in range(7) for places in range(6)},
+    "400": "x1-30", "401": "x1-30", "402": "n17", "403": "x1-30",
     **{f"41{n}": "n13" for n in range(8)},
+    "420": "x1-20", "422": "n3", "424": "n3", "425": "n3-15", "426": "n3", "427": "x1-3",
+    "7001": "n13", "7002": "x1-30", "7003": "n10", "7004": "n1-4", "7005": "x1-12", "7006": "n6", "7007": "n6-12",
+    "7020": "x1-20", "7021": "x1-20", "7022": "x1-20",
     **{f"71{n}": "x1-20" for n in range(7)},
-    **{f"3{n}": "n6" for n in range(100, 700)},
-    "7003": "n10",
-    "7004": "n1-4",
-    "8005": "n6",
-    "8008": "n8-12",
-    "8012": "x1-20",
-    "8200": "x1-70",
-    "90": "x1-30",
-    **{f"9{n}": "x1-90" for n in range(1, 10)},
-}  # fmt: skip  one line a decade reads better
+    "8001": "n14", "8002": "x1-20", "8005": "n6", "8007": "x1-34", "8008": "n8-12", "8009": "x1-50", "8012": "x1-20",
+    "8017": "n18", "8018": "n18", "8019": "n1-10", "8020": "x1-25", "8200": "x1-70",
+    "90": "x1-30", **{f"9{n}": "x1-90" for n in range(1, 10)},
+}
+# fmt: on
 """What may stand behind an identifier: n digits, x characters of set 82; one length or a range."""
 
-_PREDEFINED = frozenset(
-    {"00", "01", "02", "20", "41"} | {f"1{n}" for n in range(1, 8)} | {f"3{n}" for n in range(1, 7)}
-)
+_PREDEFINED = frozenset({"00", "01", "02", "11", "12", "13", "15", "16", "17", "20", "31", "41"})
 """First two digits of identifiers whose length is fixed by the standard and that need no separator behind them."""
 
 
@@ -119,11 +96,9 @@ def parse(text: str) -> Elements | str:
 
 
 def parse_bracketed(text: str) -> Elements | str:
-    """Elements of a text with its identifiers in brackets, as printed below a code; or words where it is none."""
+    """Elements of a text that begins with an identifier in brackets, as printed below a code; or words."""
     elements: Elements = {}
-    marks = [mark for mark in BRACKET.finditer(text) if mark[1] in _RULES]
-    if not marks or marks[0].start():
-        return f"GS1: {text[:6]!r} is no application identifier in brackets"
+    marks = list(BRACKET.finditer(text))
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     for mark, end in zip(marks, ends, strict=True):
         fault = _put(elements, mark[1], text[mark.end() : end].strip(" " + GS))
@@ -186,7 +161,7 @@ def of(elements: Elements, carrier: Carrier) -> Code | str:
     if not has_valid_check_digit(number):
         return wrong_check_digit(what, number)
     if what == "SSCC":
-        return Code(system="sscc", carrier=carrier, text=number, key=f"sscc:{number}")
+        return Code(system="sscc", carrier=carrier, text=number, key=f"sscc:{number}", problems=repeated_digit(number))
     expiry, made = iso_date(elements.get("17", "")), iso_date(elements.get("11", ""))
     product_key, serial, lot = f"gs1:{number}", elements.get("21", ""), elements.get("10", "")
     return Code(
@@ -199,7 +174,7 @@ def of(elements: Elements, carrier: Carrier) -> Code | str:
         lot=lot,
         expiry=expiry,
         made=made,
-        problems=tuple(_doubts(elements, expiry, made, carrier)),
+        problems=(*repeated_digit(number), *_doubts(elements, expiry, made, carrier)),
     )
 
 

@@ -12,7 +12,7 @@ _DI_PARTS = 5
 _MEDICAL = re.compile(r"MA\.[0-9]{1,4}\.M0\.[0-9]{6}\.[0-9A-Z]{8}")
 _GENERIC = re.compile(r"MA\.[0-9]{1,4}(?:\.[0-9A-Z_/-]{1,30}){1,3}")
 _PART = re.compile(r"([SMPLDEVYC])([!-\-/-~]{1,40})")
-_XML = re.compile(r"<UDI\b[^<]*\bIAC\s*=\s*[\"']MA[\"']", re.IGNORECASE)
+_XML = re.compile(r"<UDI\b[^<>]*\bIAC\s*=\s*[\"']MA[\"']", re.IGNORECASE)
 _XML_FIELD = re.compile(r"<(DI|SN|MFG|LOT|EXP|VAL)>\s*([^<\s]*)\s*</", re.IGNORECASE)
 _LETTERS = {"SN": "S", "MFG": "M", "LOT": "L", "EXP": "E", "VAL": "V"}
 

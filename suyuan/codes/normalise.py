@@ -1,4 +1,4 @@
-"""What scanners, keyboards and labels add to a text is taken off before it is read (`spec/codes.md` §1.8, N1-N5, N8)."""
+"""What scanners, keyboards and labels add to a text is taken off before reading (`spec/codes.md` §1.8, N1-N5, N8)."""
 
 import re
 from typing import NamedTuple
@@ -35,12 +35,12 @@ _REMEMBERED = 0x10000
 """Rarer characters are worked out again each time, so that no sender can fill the memory."""
 
 _characters = _Characters()
-_AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])")
+_AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])(?:\][A-Za-z][0-9A-Za-z])*")
 _WRITTEN_SEPARATOR = re.compile(r"<GS>|\{GS\}|\^\]|\u241d", re.IGNORECASE)
-_QUOTED = re.compile(r'=?"([^"]*)"|\'(.*)', re.DOTALL)
+_QUOTED = re.compile(r'=?"([^"]*)"|\'+(.*)', re.DOTALL)
 _GAP = re.compile(r"[ \-\u2010-\u2015\u2212]+")
 _CAPTIONED = re.compile(r"(标识码|识别码|序列号|追溯码|监管码)[^0-9]{0,8}([0-9](?:[0-9 \-\u2010-\u2015\u2212]*[0-9])?)")
-_SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?E[+-]?[0-9]{1,3}", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"[+-]?[0-9](?:[.,][0-9]*E\+?|E\+)[0-9]{1,3}", re.IGNORECASE)
 _FLOAT = re.compile(r"[0-9]{13,}[.,]0*")
 _SWAPPED_AIM = frozenset({"D1", "D2", "c0", "c1", "q1", "q3"})
 """AIM identifiers as they arrive when Caps Lock swaps the case of a keyboard scanner."""

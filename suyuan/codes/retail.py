@@ -2,7 +2,7 @@
 
 import re
 
-from suyuan.codes.check_digit import has_valid_check_digit, wrong_check_digit
+from suyuan.codes.check_digit import has_valid_check_digit, repeated_digit, wrong_check_digit
 from suyuan.codes.code import Code, System
 from suyuan.codes.reading import Reading, Scanned
 
@@ -29,8 +29,7 @@ def read(scanned: Scanned) -> Reading:
         return ""
     if not has_valid_check_digit(text):
         return wrong_check_digit(name, text)
-    equal = len(set(text)) == 1
-    problems = (f"placeholder: {text} is one digit repeated; scan the code on the box",) if equal else ()
+    problems = repeated_digit(text)
     if name == "SSCC":
         return Code(system="sscc", text=text, key=f"sscc:{text}", problems=problems)
     product_key = f"gs1:{text.zfill(14)}"

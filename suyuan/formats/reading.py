@@ -19,9 +19,7 @@ _MESSAGE_KEYS = frozenset({"infno", "input", "bizdata", "basedata"})
 _EPCIS_MARKS = (b'"epcisBody"', b'"@context"', b'"EPCISDocument"', b'"EPCISQueryDocument"')
 
 
-def open_documents(
-    path: Path, by: str = "", kind: str = "", chunk_rows: int = tables.CHUNK_ROWS
-) -> Iterator[Document]:
+def open_documents(path: Path, by: str = "", kind: str = "", chunk_rows: int = tables.CHUNK_ROWS) -> Iterator[Document]:
     """The documents in a file, in order, in constant memory where the file has lines.
 
     `by` is the party that speaks where the file does not say, `kind` what happened where a table does not.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 from suyuan.formats.document import Document
 from suyuan.formats.tables import delimiter_of
@@ -27,40 +27,47 @@ class Rejects:
         self.path = path
         self.count = 0
         """Lines written, the header not counted."""
-        self._file: IO[bytes] | None = None
+        self._files: dict[bytes, IO[bytes]] = {}
+        """By header; tables with other columns, and JSON lines, go into files of their own beside the first."""
 
-    def __enter__(self) -> "Rejects":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        for file in self._files.values():
+            file.close()
 
     def add(self, document: Document, faults: Iterable[tuple[str, str]]) -> None:
-        """Write the lines of a document that have faults, given as (where, reason in words)."""
-        reasons: dict[int, list[str]] = {}
-        in_lines = document.format == "table" and document.first_line > 0
-        for where, reason in faults:
-            number = int(where) if in_lines and where.isdecimal() else document.first_line
-            words = reason if in_lines or not where else f"{where}: {reason}"
-            reasons.setdefault(number, []).append(words)
-        if not reasons:
-            return
-        lines = document.raw.split(b"\n")
-        header = b"" if not in_lines or _is_json(lines[0]) else lines.pop(0).rstrip(b"\r")
-        for number, words in sorted(reasons.items()):
-            if not in_lines:
-                line = document.raw.replace(b"\r", b" ").replace(b"\n", b" ").strip()
-            elif document.first_line <= number < document.first_line + len(lines):
-                line = lines[number - document.first_line].rstrip(b"\r")
-            else:
-                continue  # a fault of the header: there is no line to mend
-            self._write(header, line, number, "; ".join(dict.fromkeys(words)))
+        """Write the lines of a document that have faults, given as (where, reason in words).
 
-    def _write(self, header: bytes, line: bytes, number: int, reason: str) -> None:
+        An empty `where` speaks of the whole document: of a table, every line of it. A table that cannot be read at all
+        has no lines here: the file itself must be mended.
+        """
+        if document.format == "table":
+            self._add_lines(document, faults)
+            return
+        reasons = [f"{where}: {reason}" if where else reason for where, reason in faults]
+        line = document.raw.replace(b"\r", b" ").replace(b"\n", b" ").strip()
+        if reasons and line:
+            self._write(b"", line, document.first_line, reasons)
+
+    def _add_lines(self, document: Document, faults: Iterable[tuple[str, str]]) -> None:
+        lines = [line.rstrip(b"\r") for line in document.raw.removesuffix(b"\n").split(b"\n")]
+        header = b"" if _is_json(lines[0]) else lines.pop(0)
+        numbers = range(document.first_line, document.first_line + len(lines)) if document.first_line else range(0)
+        reasons: dict[int, list[str]] = {}
+        for where, reason in faults:
+            for number in [int(where)] if where.isdecimal() else numbers:
+                reasons.setdefault(number, []).append(reason)
+        for number in sorted(reasons):
+            if number in numbers:  # a fault of the header has no line to mend
+                self._write(header, lines[number - document.first_line], number, reasons[number])
+
+    def _write(self, header: bytes, line: bytes, number: int, reasons: list[str]) -> None:
         out = self._open(header)
+        reason = _one_line("; ".join(dict.fromkeys(reasons)))
         if header:
             delimiter = delimiter_of(header.decode("utf-8", "replace"))
             encoding = "utf-8" if _is_utf8(header + line) else "gb18030"
@@ -71,20 +78,20 @@ class Rejects:
         self.count += 1
 
     def _open(self, header: bytes) -> IO[bytes]:
-        if self._file is None:
-            self._file = self.path.open("wb")
+        if header not in self._files:
+            number = len(self._files) + 1
+            path = self.path if number == 1 else self.path.with_name(f"{self.path.stem}-{number}{self.path.suffix}")
+            file = self._files[header] = path.open("wb")
             if header:
                 delimiter = delimiter_of(header.decode("utf-8", "replace"))
                 names = delimiter.join((*REASON_COLUMNS, "")).encode()
-                self._file.write(_BOM * header.startswith(_BOM) + names + header.removeprefix(_BOM) + b"\n")
-        return self._file
+                file.write(_BOM * header.startswith(_BOM) + names + header.removeprefix(_BOM) + b"\n")
+        return self._files[header]
 
 
 def _cell(reason: str) -> str:
     """A reason as a quoted field that no spreadsheet takes for a formula."""
-    words = _one_line(reason)
-    if words.startswith(_FORMULA):
-        words = f"'{words}"
+    words = f"'{reason}" if reason.startswith(_FORMULA) else reason
     return '"' + words.replace('"', '""') + '"'
 
 
@@ -95,7 +102,7 @@ def _one_line(reason: str) -> str:
 
 def _json_line(line: bytes, number: int, reason: str) -> bytes:
     """The reasons as first keys of the object; a line that is no object stands inside one, to be taken out again."""
-    front = {"_line": number, "_reason": _one_line(reason)}
+    front = {"_line": number, "_reason": reason}
     body = line.removeprefix(_BOM).strip()
     if not _is_json(body):
         return json.dumps({**front, "_text": body.decode("utf-8", "replace")}).encode()

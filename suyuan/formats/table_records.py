@@ -11,7 +11,7 @@ import msgspec
 from suyuan.formats.columns import BY_NAME, COLUMNS, SCANNED, UNDONE, kind_of
 from suyuan.formats.document import Record
 from suyuan.formats.faults import FAULT, NOTE, fault
-from suyuan.formats.times import instant, iso_date
+from suyuan.formats.times import instants, iso_date
 from suyuan.formats.values import CODE_CHARACTERS_MAX, codes, flag, is_scientific, millionths, quantity
 from suyuan.ledger.events import Kind
 from suyuan.ledger.scan import Problem, Scan
@@ -48,7 +48,6 @@ def _children(written: str) -> tuple[str, ...]:
 
 
 _CONVERT: dict[str, tuple[Callable[[str], object], str]] = {
-    "time": (instant, "bad_time"),
     "date": (iso_date, "bad_date"),
     "expiry": (partial(iso_date, end=True), "bad_date"),
     "count": (quantity, "bad_number"),
@@ -103,7 +102,7 @@ def records_of(lines: Lines, default: str, problems: list[Problem]) -> tuple[lis
         if name in values:
             deque(map(setattr, scans, repeat(name), values[name]), maxlen=0)
     named = set(kinds)
-    _check_lines(scans, named, bad)
+    _check_lines(scans, named, bad, empty="" in scan_codes)
     found = named - {""}
     if not bad.positions and found <= _SCANNED and max(map(len, scan_codes), default=0) < _JOINED_CHARACTERS:
         return cast("list[Record]", scans), found
@@ -119,12 +118,12 @@ def records_of(lines: Lines, default: str, problems: list[Problem]) -> tuple[lis
 def _values(name: str, column: list[str], bad: _Bad) -> list[object]:
     """A column in its own form. Equal texts are read once, times by their own memory."""
     form = BY_NAME[name].form
-    if form not in _CONVERT:
-        return cast("list[object]", column)
-    convert, wrong = _CONVERT[form]
     if form == "time":
-        values = list(map(convert, column))
+        wrong, values = "bad_time", cast("list[object]", instants(column))
+    elif form not in _CONVERT:
+        return cast("list[object]", column)
     else:
+        convert, wrong = _CONVERT[form]
         known = {written: convert(written) for written in set(column)}
         if "" in known:
             known[""] = _EMPTY.get(name, convert("0") if form in {"money", "flag"} else "")
@@ -184,9 +183,9 @@ _NEEDS: dict[str, tuple[Callable[[Scan], object], str]] = {
 """What a kind needs beside its code, and the fault where it is not there."""
 
 
-def _check_lines(scans: list[Scan], kinds: set[str], bad: _Bad) -> None:
-    """Lines that lack what their kind needs; kinds that do not occur cost nothing."""
-    for position, scan in enumerate(scans):
+def _check_lines(scans: list[Scan], kinds: set[str], bad: _Bad, *, empty: bool) -> None:
+    """Lines that lack what their kind needs; `empty` says that some have no code. What does not occur costs nothing."""
+    for position, scan in enumerate(scans) if empty else ():
         if not scan.code and scan.kind in _SCANNED:
             if scan.children:
                 scan.code = scan.parent

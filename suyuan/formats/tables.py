@@ -7,7 +7,7 @@ from pathlib import Path
 
 from suyuan.formats.columns import BY_HEADER, kind_of
 from suyuan.formats.decoding import to_json
-from suyuan.formats.document import Document
+from suyuan.formats.document import Document, Record
 from suyuan.formats.faults import UnreadableError, fault, refusal
 from suyuan.formats.lines import LINE_BYTES_MAX, Chunk, chunks
 from suyuan.formats.table_records import Lines, records_of
@@ -17,6 +17,8 @@ from suyuan.ledger.scan import Problem
 
 CHUNK_ROWS = 10_000
 
+_SLICE_ROWS = 1_000
+"""Lines read at a time: their fields stay in the processor's cache, which makes reading half as fast again."""
 _DELIMITERS = ",\t;|"
 
 
@@ -96,9 +98,13 @@ class _Table:
             fault("line_too_long", str(number), f"{size} bytes, limit {LINE_BYTES_MAX}")
             for number, size in chunk.too_long.items()
         ]
-        numbers, lines = self._text(chunk, problems)
-        read_lines = self.values(numbers, lines, problems)
-        records, kinds = records_of(read_lines, self.kind, problems)
+        records: list[Record] = []
+        kinds: set[str] = set()
+        for start in range(0, len(chunk.lines), _SLICE_ROWS):
+            numbers, lines = self._text(chunk.first + start, chunk.lines[start : start + _SLICE_ROWS], problems)
+            taken, named = records_of(self.values(numbers, lines, problems), self.kind, problems)
+            records += taken
+            kinds |= named
         problems.sort(key=_line_number)
         return Document(
             format="table",
@@ -110,16 +116,16 @@ class _Table:
             problems=problems,
         )
 
-    def _text(self, chunk: Chunk, problems: list[Problem]) -> tuple[Sequence[int], list[str]]:
+    def _text(self, first: int, raw: list[bytes], problems: list[Problem]) -> tuple[Sequence[int], list[str]]:
         """Lines as text with their numbers, without blank ones and those that are no text."""
-        numbers: Sequence[int] = range(chunk.first, chunk.first + len(chunk.lines))
-        joined = b"\n".join(chunk.lines)
+        numbers: Sequence[int] = range(first, first + len(raw))
+        joined = b"\n".join(raw)
         try:
             # ASCII is the same in both; anything else decides for the whole file.
             whole = joined.decode("ascii" if not self.encoding else self.encoding)
         except UnicodeDecodeError:
             whole = ""
-        lines = whole.split("\n") if whole else self._line_by_line(chunk, problems)
+        lines = whole.split("\n") if whole else self._line_by_line(first, raw, problems)
         if "\r" in whole or not whole:
             lines = [line.rstrip("\r") for line in lines]
         if "\0" in whole or not whole:
@@ -132,9 +138,9 @@ class _Table:
         kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
         return [number for number, _ in kept], [line for _, line in kept]
 
-    def _line_by_line(self, chunk: Chunk, problems: list[Problem]) -> list[str]:
+    def _line_by_line(self, first: int, raw: list[bytes], problems: list[Problem]) -> list[str]:
         lines = []
-        for number, line in enumerate(chunk.lines, chunk.first):
+        for number, line in enumerate(raw, first):
             try:
                 lines.append(self._decode(line))
             except UnicodeDecodeError as error:
@@ -191,8 +197,10 @@ class _CsvTable(_Table):
             problems.extend(fault("unknown_column", "1", name) for name in self.unknown)
         width, delimiter = len(self.columns), self.delimiter
         counts = [line.count(delimiter) for line in lines]
-        if counts.count(width - 1) == len(lines) and not any('"' in line for line in lines):
-            flat = delimiter.join(lines).split(delimiter) if lines else []
+        joined = delimiter.join(lines)
+        if counts.count(width - 1) == len(lines) and '"' not in joined:
+            # Splitting all lines at once makes no list for each of them.
+            flat = joined.split(delimiter) if lines else []
             fields = [flat[index::width] for index in range(width)]
         else:
             rows = self._rows(numbers, lines, problems)

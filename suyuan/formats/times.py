@@ -2,8 +2,10 @@
 
 import calendar
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
 
 CHINA = timezone(timedelta(hours=8))
 """Times without a zone are China's: NHSA messages and tables never carry one."""
@@ -40,6 +42,28 @@ def instant(text: str) -> int | None:
         if midnight is not None and clock is not None and rest is not None:
             return midnight + clock + rest
     return _any_form(text)
+
+
+def instants(texts: list[str]) -> list[int | None]:
+    """`instant` of a whole column, several times as fast where all are in the regular form."""
+    try:
+        return [_DAYS[text[:10]] + _CLOCKS[text[10:]] for text in texts]
+    except TypeError:
+        return list(map(instant, texts))
+
+
+class _Known(dict[str, Any]):
+    """Parts of times already read; None for those that are not of the regular form."""
+
+    def __init__(self, read: Callable[[str], int | None], most: int) -> None:
+        self.read = read
+        self.most = most
+
+    def __missing__(self, part: str) -> int | None:
+        if len(self) >= self.most:
+            self.clear()
+        self[part] = value = self.read(part)
+        return value
 
 
 def stamp(text: str) -> int | None:
@@ -121,6 +145,16 @@ def _datetime(found: re.Match[str]) -> datetime | None:
         return datetime(year, month, day, hour, minute, second, part, _zone(found["zone"]))
     except ValueError:
         return None
+
+
+def _clock(text: str) -> int | None:
+    """µs that what follows the day adds to its midnight in China."""
+    clock, rest = _since_midnight(text[:9]), _rest(text[9:])
+    return None if clock is None or rest is None else clock + rest
+
+
+_DAYS = _Known(_midnight, 10_000)
+_CLOCKS = _Known(_clock, 200_000)
 
 
 def _zone(text: str | None) -> timezone:

@@ -6,7 +6,20 @@ import msgspec
 
 from suyuan.simulation import messages
 from suyuan.simulation.truth import Deed, Role, Truth
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Box, Country, Line, Person, Place, Upload, Visit, boxes_as_lines, day_name
+from suyuan.simulation.world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Box,
+    Country,
+    Line,
+    Person,
+    Place,
+    Upload,
+    Visit,
+    boxes_as_lines,
+    day_name,
+)
 
 Scanned = Literal["all", "some", "none"]
 """How many codes stand in the claim itself; the rest come with the sale report (R13)."""
@@ -16,7 +29,7 @@ ROWS_MAX = 100
 
 
 def visit_of(
-    country: Country, place: Place, person: Person, at: int, goods: list[Box] | list[Line], receipt: str = ""
+    country: Country, place: Place, person: Person, at: int, goods: list[Box] | list[Line], *, receipt: str = ""
 ) -> Visit:
     """A visit with numbers of its own; boxes become lines, lines stay as they are."""
     lines = [item for item in goods if isinstance(item, Line)] or boxes_as_lines(
@@ -65,7 +78,7 @@ def message(
             number=number,
             by=place.code,
             kind="nhsa",
-            raw=messages.envelope(place, infno, body, msgid, at, area),
+            raw=messages.envelope(place, infno, body, msgid=msgid, at=at, area=area),
             infno=infno,
             msgid=msgid,
             when=when,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
@@ -48,7 +48,18 @@ SOLD_SHARE = 0.7
 """Of all boxes, about so many are sold in the period."""
 
 CHAIN_SHOPS = 4
-KINDS = ("hospital", "pharmacy", "clinic", "pharmacy", "hospital", "pharmacy", "pharmacy", "hospital", "clinic", "pharmacy")
+KINDS = (
+    "hospital",
+    "pharmacy",
+    "clinic",
+    "pharmacy",
+    "hospital",
+    "pharmacy",
+    "pharmacy",
+    "hospital",
+    "clinic",
+    "pharmacy",
+)
 """The mix of institutions in a province, in this order."""
 
 DRUGS = ("western", "tcm")
@@ -156,7 +167,7 @@ def found(country: Country, institutions: int, products: int) -> Content:
 
 
 def _assortment(content: Content, today: date) -> list[Product]:
-    """The catalogue's drugs as sellers need them: a coded box each with the packages around it, or goods without codes."""
+    """The catalogue's drugs as sellers need them: a coded box with the packages around it, or goods without codes."""
     boxes: dict[str, str] = {}
     levels = {row.product_key: row.level for row in content.prefixes}
     around = {row.inner: row for row in content.packages if row.inner}
@@ -185,7 +196,7 @@ def _assortment(content: Content, today: date) -> list[Product]:
                 gtin=identity if system == "gs1" else "",
                 units=units.get(key, 1),
                 price=row.price,
-                splittable=row.splittable and units.get(key, 1) > 1,
+                splittable=row.splittable,
                 exempt=bool(row.exempt),
             )
         )
@@ -213,8 +224,8 @@ def _found_places(country: Country, rng: Random, provinces: list[str], instituti
                 one_by_one=rng.random() < 0.2,  # noqa: PLR2004  a fifth upload each sale
                 scans_stock=rng.random() < 0.15,  # noqa: PLR2004  most send no codes for what they buy
                 restarts_receipts=kind == "pharmacy" and shop % 2 == 0,
-                constant_batch=rng.random() < 0.05,  # noqa: PLR2004  T43
-                sends_documents=rng.random() < 0.3,  # noqa: PLR2004  R24 needs both kinds
+                constant_batch=rng.random() < 0.05,  # noqa: PLR2004  one in twenty, as in rule T43
+                sends_documents=rng.random() < 0.3,  # noqa: PLR2004  both kinds, for rule R24
             ),
         )
         country.places[place.code] = place
@@ -283,12 +294,19 @@ def _with_parties(country: Country, content: Content) -> Content:
         for place in country.places.values()
     ]
     declared = [
-        NoCodeEntry(place, product, "legacy", units, "2025-07-01前购入的无码库存", f"WM{number:04d}", country.first_day)
+        NoCodeEntry(
+            place,
+            product,
+            "legacy",
+            units,
+            "2025-07-01前购入的无码库存",
+            f"WM{number:04d}",
+            country.first_day,
+            country.first_day + timedelta(days=2 * country.days),
+        )
         for number, ((place, product), units) in enumerate(country.declared.items(), 1)
     ]
-    return msgspec.structs.replace(
-        content, parties=[*content.parties, *parties], no_code=[*content.no_code, *declared]
-    )
+    return msgspec.structs.replace(content, parties=[*content.parties, *parties], no_code=[*content.no_code, *declared])
 
 
 def everyday_sales(country: Country) -> None:
@@ -413,9 +431,7 @@ def _totals(country: Country) -> Totals:
     money = {name: sum(amount for verdict, amount in verdicts if verdict == name) for name in ("pay", "hold", "refuse")}
     count = Counter(verdict for verdict, _ in verdicts)
     cancelled = sum(amount for verdict, amount in verdicts if verdict == "cancelled")
-    questioned = Counter(
-        truth.kind for truth in country.truth for deed in truth.deeds if deed.role == "questioned"
-    )
+    questioned = Counter(truth.kind for truth in country.truth for deed in truth.deeds if deed.role == "questioned")
     return Totals(
         boxes=country.boxes,
         institutions=len(country.places),
@@ -430,4 +446,3 @@ def _totals(country: Country) -> Totals:
         stories=dict(sorted(Counter(truth.kind for truth in country.truth).items())),
         questioned=dict(sorted(questioned.items())),
     )
-

@@ -29,7 +29,7 @@ def yuan(amount: int) -> float:
     return round(amount / YUAN, 6)
 
 
-def envelope(place: Place, infno: str, body: dict[str, Any], msgid: str, at: int, area: str = "") -> bytes:
+def envelope(place: Place, infno: str, body: dict[str, Any], *, msgid: str, at: int, area: str = "") -> bytes:
     """A request (spec/nhsa-interface.md §1.1): one flat object with the business object in `input`."""
     return encode(
         {
@@ -125,7 +125,9 @@ def claim_data(visit: Visit) -> dict[str, Any]:
     }
 
 
-def sale_rows(visit: Visit, claim: str, batch: str, *, self_paid: bool, quotes_settlement: bool) -> list[dict[str, Any]]:
+def sale_rows(
+    visit: Visit, claim: str, batch: str, *, self_paid: bool, quotes_settlement: bool
+) -> list[dict[str, Any]]:
     """Rows of 3505 or 3505A: one for each line of the visit, all its codes in the trace node."""
     person, place = visit.person, visit.place
     insured = "1" if person.area[:2] == place.province else "2"

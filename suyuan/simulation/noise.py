@@ -11,10 +11,8 @@ from suyuan.simulation.actors import (
     deed,
     delete_sale,
     give_back,
-    message,
     report,
     reverse,
-    sale_rows,
     sell,
     settle,
     story,
@@ -22,7 +20,7 @@ from suyuan.simulation.actors import (
 )
 from suyuan.simulation.messages import msgid_of
 from suyuan.simulation.truth import Truth
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Box, Country, Line, Place, Upload, clock, whole
+from suyuan.simulation.world import DAY, HOUR, MINUTE, Box, Country, Line, Place, Product, Upload, Visit, clock, whole
 
 SOME = 20
 """Shelves looked at before a story gives up finding a box that fits."""
@@ -91,6 +89,15 @@ HIGH = Noise(
     equal_lines=0.02,
 )
 """Ten times `low`; mis-scans a hundred times, as in the high noise of spec/domain.md §4.3."""
+
+FEN = 10_000
+"""A hundredth of a yuan, in millionths."""
+
+UNITS_TO_SPLIT = 4
+"""Smallest units in a box that is worth opening."""
+
+MOSTLY = 0.7
+"""A chance, where most do one thing and some another."""
 
 RATE_MAX = 0.2
 
@@ -173,25 +180,25 @@ def _unreversed_return(country: Country, rng: Random) -> bool:
     resale = settle(country, second, later + MINUTE, plain=False)
     country.expected[resale.claim] = ("refuse", second.amount)
     report(country, second, resale.claim, later + 9 * MINUTE, when=f"paid:{resale.claim}", plain=False)
-    _another_box(country, rng, resale, place, box, later)
+    _another_box(country, resale, second, box)
     deeds = [deed("honest", sale, first, box.code), deed("honest", resale, second, box.code)]
     story(country, "unreversed_return", [box], deeds)
     return True
 
 
-def _another_box(country: Country, rng: Random, refused: Upload, place: Place, box: Box, at: int) -> None:
+def _another_box(country: Country, refused: Upload, visit: Visit, box: Box) -> None:
     """The counter takes another box where it has one; else the person pays."""
+    place, person, at = visit.place, visit.person, visit.at
     other = country.take(place, ready=at, product=box.product.code)
-    person = country.person_at(place, rng)
     when = f"refused:{refused.claim}"
     if other is None:
         report(country, visit_of(country, place, person, at, [box]), "", at + 15 * MINUTE, when=when, plain=False)
         return
-    visit = visit_of(country, place, person, at + 10 * MINUTE, [other])
-    claim = settle(country, visit, visit.at + MINUTE, when=when, plain=False)
-    report(country, visit, claim.claim, visit.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
+    instead = visit_of(country, place, person, at + 10 * MINUTE, [other])
+    claim = settle(country, instead, instead.at + MINUTE, when=when, plain=False)
+    report(country, instead, claim.claim, instead.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
     if country.expected[refused.claim][0] != "refuse":
-        country.expected[claim.claim] = ("unsent", visit.amount)
+        country.expected[claim.claim] = ("unsent", instead.amount)
 
 
 def _mis_scan(country: Country, rng: Random) -> bool:
@@ -219,39 +226,65 @@ def _mis_scan(country: Country, rng: Random) -> bool:
     report(country, right, sale.claim, true_at + 4 * MINUTE, when=f"paid:{sale.claim}", plain=False)
     if true_at > at:
         country.expected[sale.claim] = ("refuse" if by_claim else "hold", right.amount)
-        _another_box(country, rng, sale, home, box, true_at)
+        _another_box(country, sale, right, box)
     elif slip is not None:
         country.expected[slip.claim] = ("refuse", wrong.amount)
         again = visit_of(country, clerk, wrong.person, at + 10 * MINUTE, [own])
         claim = settle(country, again, again.at + MINUTE, when=f"refused:{slip.claim}", plain=False)
         report(country, again, claim.claim, again.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
-    story(country, "mis_scan", [box], [deed("honest", mistaken, wrong, box.code), deed("honest", sale, right, box.code)])
+    story(
+        country, "mis_scan", [box], [deed("honest", mistaken, wrong, box.code), deed("honest", sale, right, box.code)]
+    )
     return True
 
 
 def _split(country: Country, rng: Random) -> bool:
     """One box in parts to several patients until it is used up or nearly so (R18)."""
     at = _moment(country, rng, before_end=8)
-    found = _counter(
-        country, rng, at, "clinic", "hospital", "pharmacy", fits=lambda box: box.product.splittable and box.product.units > 3
-    )
+    found = _counter(country, rng, at, "clinic", "hospital", "pharmacy", fits=_worth_splitting)
     if found is None:
         return False
     place, box = found
-    left, deeds = box.product.units, []
-    price = box.product.price // box.product.units
-    patients = rng.randint(3, 8)
-    while left and patients:
-        units = left if patients == 1 and rng.random() < 0.7 else min(left, max(1, box.product.units // rng.randint(4, 8)))  # noqa: PLR2004  most are used up
-        line = Line(product=box.product, codes=[box.code], quantity=units, price=price, split=True, lot=box.lot)
+    deeds = []
+    for units in _shares(box.product.units, rng):
+        line = Line(
+            product=box.product,
+            codes=[box.code],
+            quantity=units,
+            price=_unit_price(box.product),
+            split=True,
+            lot=box.lot,
+        )
         visit = visit_of(country, place, country.person_at(place, rng), at, [line])
-        claim = settle(country, visit, at + MINUTE, plain=False).claim if rng.random() < 0.7 else ""  # noqa: PLR2004  most are insured
+        claim = settle(country, visit, at + MINUTE, plain=False).claim if rng.random() < MOSTLY else ""
         deeds.append(deed("honest", report(country, visit, claim, at + 4 * MINUTE, plain=False), visit, box.code))
-        left, patients, at = left - units, patients - 1, at + rng.randint(20, 30 * 60) * MINUTE
+        at += rng.randint(20, 30 * 60) * MINUTE
         if at >= country.end - DAY:
             break
     story(country, "split", [box], deeds)
     return True
+
+
+def _worth_splitting(box: Box) -> bool:
+    return box.product.splittable and box.product.units >= UNITS_TO_SPLIT
+
+
+def _shares(units: int, rng: Random) -> list[int]:
+    """Units for three to eight patients in turn; most boxes are used up by the last one."""
+    shares = []
+    for left_patients in range(rng.randint(3, 8), 0, -1):
+        if not units:
+            break
+        last = left_patients == 1 and rng.random() < MOSTLY
+        share = units if last else min(units, max(1, units // rng.randint(left_patients, 9)))
+        shares.append(share)
+        units -= share
+    return shares
+
+
+def _unit_price(product: Product) -> int:
+    """A part of the box's price in whole fen, as tills charge it."""
+    return max(FEN, product.price // product.units // FEN * FEN)
 
 
 def _settle_cancel_settle(country: Country, rng: Random) -> bool:
@@ -411,12 +444,12 @@ def _exempt_line(country: Country, rng: Random) -> tuple[Place, Line] | None:
 
 
 def _escape_line(country: Country, rng: Random) -> tuple[Place, Line] | None:
-    products = [product for product in country.products if product.splittable and product.units > 3]  # noqa: PLR2004  worth splitting
+    products = [product for product in country.products if product.splittable and product.units >= UNITS_TO_SPLIT]
     if not products:
         return None
     product = rng.choice(products)
     place = rng.choice(country.places_of("clinic", "hospital"))
-    price = product.price // product.units
+    price = _unit_price(product)
     return place, Line(product=product, codes=[ESCAPE], quantity=rng.randint(1, 3), price=price, split=True)
 
 

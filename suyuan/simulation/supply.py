@@ -57,7 +57,7 @@ class Carton(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def stock_the_country(country: Country) -> None:
-    """Make, pack and ship the country's boxes, put them on shelves, and send every firm's and institution's uploads of it."""
+    """Make, pack and ship the country's boxes, put them on shelves, and send everybody's uploads about it."""
     rng = country.rng("supply")
     cartons = _cartons(country, rng)
     for carton in cartons:
@@ -83,13 +83,13 @@ def _cartons(country: Country, rng: Random) -> list[Carton]:
         product = rng.choice(country.products)
         place = rng.choices(places, weights)[0]
         size = min(left, rng.choice(CARTON_BOXES))
-        cartons.append(_carton(country, rng, product, place, size, lots, serials))
+        cartons.append(_carton(country, rng, product, place, size=size, lots=lots, serials=serials))
         left -= size
     return cartons
 
 
 def _carton(
-    country: Country, rng: Random, product: Product, place: Place, size: int, lots: dict[str, Lot], serials: set[str]
+    country: Country, rng: Random, product: Product, place: Place, *, size: int, lots: dict[str, Lot], serials: set[str]
 ) -> Carton:
     packed = country.start + rng.randint(-30, country.days // 3) * DAY + rng.randint(8 * 60, 18 * 60) * MINUTE
     shipped = packed + rng.randint(1, 4) * DAY
@@ -231,7 +231,11 @@ def _wholesalers_report(country: Country, cartons: list[Carton]) -> None:
 def _send_moves(country: Country, by: str, kind: str, rows: list[tuple[str, int, str]], at: int) -> None:
     bill = messages.bill_number(at, country.next("bill"))
     _send_table(
-        country, by, kind, messages.table(MOVED, [(kind, code, iso(when), other, bill) for code, when, other in rows]), at
+        country,
+        by,
+        kind,
+        messages.table(MOVED, [(kind, code, iso(when), other, bill) for code, when, other in rows]),
+        at,
     )
 
 

@@ -18,7 +18,6 @@ from rocksdict import (
     Options,
     Rdict,
     WriteBatch,
-    WriteOptions,
 )
 
 from suyuan.ledger.events import Event
@@ -39,7 +38,7 @@ from suyuan.storage.packed import (
     sequence_of,
     unpacked_batch,
 )
-from suyuan.storage.refusals import JournalStopped, JournalUnusable, folder_refusal
+from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable, folder_refusal
 
 MIB = 1 << 20
 Key = str | int | float | bytes | bool  # what rocksdict takes; here always bytes
@@ -84,13 +83,13 @@ class RocksJournal:
             os.close(self._owner)
             raise
         self._current = CurrentValues(current_bytes, pinned)
-        self._durably = WriteOptions()
-        self._durably.sync = _sync
+        self._sync = _sync
         self._second_reader = ThreadPoolExecutor(1, "journal-reader")
         self._queue = Lock()  # guards the next two
         self._waiting: list[_Request] = []
         self._led = False
         self._writing = Lock()  # held while a group is written
+        self._unsynced: dict[str, bytes] = {}  # what is visible in the database and not yet known to be on disk
         self._stopped = ""  # why nothing is written any more
 
     def _open(self, cache: Cache, *, stop_at_damage: bool) -> None:
@@ -161,12 +160,7 @@ class RocksJournal:
             with self._queue:
                 self._gather(group)
             with self._writing:
-                if not self._stopped:
-                    self._write(group)
-        except BaseException as error:
-            self._stopped = _stop_words(self._path, error)
-            if not isinstance(error, Exception):
-                raise
+                self._write_or_stop(group)
         finally:
             with self._queue:
                 self._pass_lead(request)
@@ -183,6 +177,16 @@ class RocksJournal:
                 break
             group.append(request)
         del self._waiting[: len(group)]
+
+    def _write_or_stop(self, group: "list[_Request]") -> None:
+        if self._stopped:
+            return
+        try:
+            self._write(group)
+        except BaseException as error:
+            self._stopped = _stop_words(self._path, error)
+            if not isinstance(error, Exception):
+                raise
 
     def _write(self, group: "list[_Request]") -> None:
         """Answer every request of the group: stale, or written in one synced batch with the others."""
@@ -205,10 +209,15 @@ class RocksJournal:
         for digest, sealed in documents.items():
             if self.document(digest) is None:
                 batch.put(digest.encode(), sealed, self._handles["documents"])
+        self._unsynced = {key: values[key] for key in written}
         if len(batch):
-            self._histories.write(batch, self._durably)
+            # Not as one synced write, for that would stop all Python threads until the disk has answered.
+            self._histories.write(batch)
+            if self._sync:
+                self._histories.flush_wal(sync=True)
         self._last_batch = last
-        self._current.publish({key: values[key] for key in written})
+        self._current.publish(self._unsynced)
+        self._unsynced = {}
         for request, answer in zip(group, answers, strict=True):
             request.answer = answer
 
@@ -235,7 +244,7 @@ class RocksJournal:
         while reached < last:
             stored, record = next(records, (b"", b""))
             if stored != position_of(reached + 1):
-                raise _damage(self._path, f"batch {reached + 1} is missing from its log")
+                raise self._unreadable(f"batch {reached + 1} is missing from its log")
             if events and len(events) + batch_size(record) > limit:
                 break
             events += unpacked_batch(record)
@@ -294,6 +303,7 @@ class RocksJournal:
             with suppress(Exception):  # a full disk: what was acknowledged is in the log already
                 for family in (*self._families.values(), self._histories):
                     family.close()
+            self._handles.clear()  # each of them would keep the database open
             os.close(self._owner)
             self._owner = None
 
@@ -304,9 +314,17 @@ class RocksJournal:
             unknown = sorted(set(unknown))
             stored = self._read_many([key.encode() for key in unknown])
             read = {key: value or b"" for key, value in zip(unknown, stored, strict=True)}
+            self._await_disk(read)
             self._current.offer(read, generations)
             found.update(read)
         return found
+
+    def _await_disk(self, read: dict[str, bytes]) -> None:
+        """Return when what was read is on disk: an answer that rests on it acknowledges it."""
+        if not self._unsynced.keys().isdisjoint(read):
+            with self._writing:
+                if not self._unsynced.keys().isdisjoint(read):
+                    raise JournalStopped(self._stopped)
 
     def _read_many(self, keys: list[bytes]) -> list[bytes | None]:
         if len(keys) < SPLIT_KEYS_MIN:
@@ -320,32 +338,39 @@ class RocksJournal:
         chunks = self._read(self._families["spill"], [chunk_key(key, number) for number in range(count)])
         found = [chunk for chunk in chunks if chunk is not None]
         if len(found) < count:
-            raise _damage(self._path, f"older events of {key} are missing")
+            raise self._unreadable(f"older events of {key} are missing")
         return found
 
     def _read(self, family: Rdict, keys: list[bytes]) -> list[bytes | None]:
         try:
             return cast(list[bytes | None], family.get(cast(list[Key], keys)))
         except Exception as error:
-            raise _damage(self._path, error) from error
+            raise self._unreadable(error) from error
 
     def _scan(self, family: Rdict, begin: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in order from `begin` on. A block that cannot be read is an error, never an early end."""
-        position = family.iter()
-        position.seek(begin)
-        while position.valid():
-            yield position.key(), position.value()
-            position.next()
         try:
+            position = family.iter()
+            position.seek(begin)
+            while position.valid():
+                yield position.key(), position.value()
+                position.next()
             position.status()
         except Exception as error:
-            raise _damage(self._path, error) from error
+            raise self._unreadable(error) from error
 
     def _scan_prefix(self, prefix: bytes, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for stored, value in self._scan(self._histories, begin or prefix):
             if not stored.startswith(prefix):
                 return
             yield stored, value
+
+    def _unreadable(self, what: object) -> JournalRefusal:
+        if self._owner is None:
+            return JournalStopped(self._stopped)
+        return JournalUnusable(
+            f"The journal in {self._path} cannot be read: {what}. Check the disk; restore the folder from a copy."
+        )
 
     def _find_last_batch(self) -> int:
         log = self._families["log"].iter()
@@ -409,12 +434,6 @@ def _open_refusal(path: Path, error: Exception) -> JournalUnusable:
     return JournalUnusable(
         f"The journal in {path} cannot be opened: {error}. "
         "See that the disk has space, that this user may write there, and that nothing else uses the folder."
-    )
-
-
-def _damage(path: Path, what: object) -> JournalUnusable:
-    return JournalUnusable(
-        f"The journal in {path} cannot be read: {what}. Check the disk; restore the folder from a copy."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import StaticPool
 
 from suyuan.catalogue.columns import notes
 from suyuan.catalogue.content import TABLES, Content
@@ -24,6 +25,7 @@ ROLES = ("institution", "firm", "agency", "inspector", "drug_regulator", "vendor
 """Who sees what is decided by role (spec/settlement.md); citizens need no account."""
 
 _ROWS_PER_INSERT = 20_000
+_IN_MEMORY = ":memory:"
 _TYPES: dict[Any, type[Any]] = {str: sa.Text, int: sa.BigInteger, bool: sa.Boolean, date: sa.Date}
 
 
@@ -123,20 +125,20 @@ class Tables:
     def open(cls, path: Path | str) -> Self:
         """Open or create tables in a SQLite file, or at a SQLAlchemy address such as `postgresql+psycopg://…`.
 
+        `:memory:` keeps them until they are closed.
+
         Raises:
             TablesError: the file is no SQLite database, cannot be opened, or was written by a newer program.
         """
         address = str(path)
-        local = "://" not in address
-        engine = sa.create_engine(sa.URL.create("sqlite", database=address) if local else address)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _prepare_sqlite)
+        engine = _engine(address)
         try:
             with engine.begin() as connection:
                 _check_version(connection, address)
                 _METADATA.create_all(connection)
                 if _meta(connection, "schema") is None:
-                    connection.execute(_META.insert(), {"key": "schema", "value": str(SCHEMA_VERSION)})
+                    _save(connection, Content(), _CATALOGUE)
+                    _set_meta(connection, "schema", str(SCHEMA_VERSION))
         except DatabaseError as fault:
             engine.dispose()
             what = f"{path} cannot be opened as tables ({fault.orig})"
@@ -159,20 +161,14 @@ class Tables:
     # The catalogue
 
     def load_catalogue(self) -> Content:
-        """Everything of the catalogue; the default content where nothing was ever saved."""
+        """Everything of the catalogue; new tables hold the default content."""
         with self._engine.begin() as connection:
-            if _meta(connection, "catalogue_saved") is None:
-                return Content()
             return Content(**{table.name: _rows(connection, _CATALOGUE[table.name], table.row) for table in TABLES})
 
     def save_catalogue(self, content: Content, only: Iterable[str] | None = None) -> None:
         """Replace the catalogue, or the tables named in `only`, in one transaction."""
         with self._engine.begin() as connection:
-            saved = _meta(connection, "catalogue_saved") is not None
-            names = list(_CATALOGUE) if only is None or not saved else list(only)
-            for name in names:
-                _replace(connection, _CATALOGUE[name], getattr(content, name))
-            _set_meta(connection, "catalogue_saved", datetime.now(UTC).isoformat())
+            _save(connection, content, _CATALOGUE if only is None else only)
 
     def delegate(self, grantor: str, delegate: str, since: date, until: date, purpose: str = "") -> Delegation:
         """Let `delegate` speak for `grantor` from one day to another, both included.
@@ -185,8 +181,6 @@ class Tables:
             raise TablesError(f"Delegation not recorded: {note.field} {note.value}: {note.what}. {note.do}")
         table = _CATALOGUE["delegations"]
         with self._engine.begin() as connection:
-            if _meta(connection, "catalogue_saved") is None:
-                raise TablesError("Delegation not recorded: there is no catalogue yet. Import or make one first.")
             pair = sa.and_(table.c.grantor == grantor, table.c.delegate == delegate)
             held = [Delegation(*found) for found in connection.execute(table.select().where(pair))]
             if overlap(in_sequence([*held, row])) is not None:
@@ -298,10 +292,23 @@ class Tables:
         Raises:
             TablesError: the key belongs to the tables themselves.
         """
-        if key in ("schema", "catalogue_saved"):
-            raise TablesError(f"The key {key!r} belongs to the tables themselves. Choose another.")
+        if key == "schema":
+            raise TablesError("The key 'schema' belongs to the tables themselves. Choose another.")
         with self._engine.begin() as connection:
             _set_meta(connection, key, value)
+
+
+def _engine(address: str) -> sa.Engine:
+    """A SQLite file, a SQLite in memory (one connection for all threads, or each would see its own), or a server."""
+    if "://" in address:
+        return sa.create_engine(address)
+    url = sa.URL.create("sqlite", database=address)
+    if address == _IN_MEMORY:
+        engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
@@ -338,6 +345,11 @@ def _set_meta(connection: sa.Connection, key: str, value: str) -> None:
 def _rows(connection: sa.Connection, table: sa.Table, row: type[Any]) -> list[Any]:
     """All rows, in the order in which they were saved on SQLite and by key elsewhere."""
     return [row(*values) for values in connection.execute(table.select())]
+
+
+def _save(connection: sa.Connection, content: Content, names: Iterable[str]) -> None:
+    for name in names:
+        _replace(connection, _CATALOGUE[name], getattr(content, name))
 
 
 def _replace(connection: sa.Connection, table: sa.Table, rows: list[Any]) -> None:

@@ -5,7 +5,7 @@ BIZ_STEPS = frozenset(
     decommissioning departing destroying disassembling dispensing encoding entering_exiting holding inspecting
     installing killing loading other packing picking receiving removing repackaging repairing replacing reserving
     retail_selling sampling sensor_reporting shipping staging_outbound stock_taking stocking storing transporting
-    unloading unpacking void_shipping""".split()
+    unloading unpacking void_shipping""".split()  # noqa: SIM905  words, not code
 )
 """The 41 business steps of CBV 2.0."""
 
@@ -13,12 +13,12 @@ DISPOSITIONS = frozenset(
     """active available completeness_inferred completeness_verified conformant container_closed container_open damaged
     destroyed dispensed disposed encoded expired in_progress in_transit inactive mismatch_class mismatch_instance
     mismatch_quantity needs_replacement no_pedigree_match non_conformant non_sellable_other partially_dispensed recalled
-    reserved retail_sold returned sellable_accessible sellable_not_accessible stolen unavailable unknown""".split()
+    reserved retail_sold returned sellable_accessible sellable_not_accessible stolen unavailable unknown""".split()  # noqa: SIM905  words, not code
 )
 """The 33 dispositions."""
 
 TRANSACTION_TYPES = frozenset(
-    "bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt".split()  # noqa: SIM905  as the others
+    "bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt".split()  # noqa: SIM905  words, not code
 )
 """The 13 kinds of business transaction."""
 
