@@ -75,6 +75,8 @@ class PreparedClaim:
         )
         self.mode = desk.policy.mode(iso_day(self.when), speaker.region, claim.fund)
         scans = [self._scan(line, code.code, code.where, split=code.split) for line in claim.lines for code in line.codes]
+        self._codeless: dict[str, Fact] = {}
+        """Lines without code, prepared once: a second preparation would count them as further equal lines."""
         facts = iter(preparer.facts(scans))
         self.sent = [(line, [next(facts) for _ in line.codes]) for line in claim.lines]
 
@@ -161,7 +163,10 @@ class PreparedClaim:
         return fact
 
     def _without_code(self, line: ClaimLine) -> list[Fact]:
-        fact = self.preparer.fact_without_code(self._scan(line, "", line.where), self.claim.setting)
+        fact = self._codeless.get(line.line)
+        if fact is None:
+            fact = self.preparer.fact_without_code(self._scan(line, "", line.where), self.claim.setting)
+            self._codeless[line.line] = fact
         return [fact] if fact.balance else []
 
     def _complete(self, fact: Fact, line: ClaimLine, codes: int) -> None:

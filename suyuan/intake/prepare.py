@@ -56,6 +56,7 @@ class Preparer:
         self.speaker = speaker
         self.now = now
         self.sealed = sealed
+        self._parents: dict[str, str] = {}
         self._edges: dict[str, ProductEdge | None] = {}
         self._counted: dict[str, int] = {}
         self._undo_days = desk.policy.undo_days["pharmacy" if speaker.kind == "pharmacy" else "inpatient"]
@@ -65,7 +66,22 @@ class Preparer:
         """One fact a scan, in order; children of cartons follow their carton."""
         codes = recognise_many([scan.code for scan in scans], self.catalogue.maker_rules)
         shared = _codes_per_line(scans)
-        return [self.fact(scan, code, shared.get(_line_of(scan), 1)) for scan, code in zip(scans, codes, strict=True)]
+        facts = [self.fact(scan, code, shared.get(_line_of(scan), 1)) for scan, code in zip(scans, codes, strict=True)]
+        for scan, fact in zip(scans, facts, strict=True):
+            if scan.parent or scan.children:
+                self._pack(scan, fact)
+        return facts
+
+    def _pack(self, scan: Scan, fact: Fact) -> None:
+        """The carton that a line names, and the children of a line about a carton."""
+        rules = self.catalogue.maker_rules
+        if scan.children:
+            fact.children = tuple(code.key for code in recognise_many(scan.children, rules) if code.text)
+        elif scan.parent:
+            parent = self._parents.get(scan.parent)
+            if parent is None:
+                parent = self._parents[scan.parent] = recognise_many([scan.parent], rules)[0].key
+            fact.parent = parent
 
     def fact(self, scan: Scan, code: Code, codes_on_line: int = 1) -> Fact:
         """One scan, ready to be judged."""
@@ -115,11 +131,10 @@ class Preparer:
         if code.review:
             fact.review = True
             fact.key, fact.readings = code.readings[0], code.readings[1:]
-        if code.problems and any(problem.startswith("placeholder") for problem in code.problems):
-            fact.placeholder = True
+        fact.placeholder = _names_no_box(code)
         if self._covered and scan.product in self._covered:
             fact.missing_stock = True
-        if not code.is_box:
+        if fact.placeholder or not (code.is_box and code.text):
             self._file_as_line(fact, scan, code)
         elif code.system == "maker" and scan.kind in SALES:
             self._file_virtual(fact, scan)
@@ -161,7 +176,7 @@ class Preparer:
             f"|{scan.reason}|{scan.counterparty}|{scan.parent}|{scan.no_code}|{scan.scope}"
         )
         base = f"{self.speaker.institution}|{scan.kind}|{reference}|{scan.line or said}|{code.key or code.text}"
-        if not code.is_box:
+        if not code.is_box or not code.text:
             # Lines without a box of their own are told apart by their ordinal among equal lines of one message.
             ordinal = self._counted[base] = self._counted.get(base, 0) + 1
             base = f"{base}|{ordinal}"
@@ -244,6 +259,14 @@ def quantity_of(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         return Fraction(1)
     return value if 0 < value < 10**9 else Fraction(1)
+
+
+def _names_no_box(code: Code) -> bool:
+    """True for what was typed to fill the field, and for what a spreadsheet made of a code: many boxes share the text."""
+    for problem in code.problems:
+        if problem.startswith("placeholder") or (code.system == "unknown" and problem.startswith("spreadsheet")):
+            return True
+    return False
 
 
 def _line_of(scan: Scan) -> str:

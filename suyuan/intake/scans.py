@@ -21,6 +21,7 @@ def scan_keys(facts: Sequence[Fact]) -> set[str]:
     keys = {fact.key for fact in facts}
     for fact in facts:
         keys.update(fact.readings)
+        keys.update(fact.children)
         if fact.balance:
             keys.add(fact.balance)
         if fact.parent:
@@ -84,7 +85,7 @@ def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]
     if parked is not None and event.drawn:
         _release(books, parked, event)
     if fact.children:
-        _write_carton(books, fact)
+        _pack_children(books, fact)
     return _result(fact, admission, alert=alert)
 
 
@@ -132,11 +133,17 @@ def write_fact(
             admission.deadline,
             fact.document,
             fact.software,
-            {"reason": fact.reason} if fact.reason else None,
+            _detail_of(fact),
             admission.joins,
             alert,
         )
     )
+
+
+def _detail_of(fact: Fact) -> dict[str, object] | None:
+    if fact.children:
+        return {"children": list(fact.children)}
+    return {"reason": fact.reason} if fact.reason else None
 
 
 def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Event], rules: Rules) -> str:
@@ -212,21 +219,34 @@ def _release(books: Books, parked: Event, sold: Event) -> None:
         books.add(sold.key, "due", actor=parked.actor, corrects=parked.sequence, deadline=parked.deadline)
 
 
-def _write_carton(books: Books, fact: Fact) -> None:
-    """Packing is known to each child, and once to the carton with all its children."""
-    children = list(fact.children)
+def _pack_children(books: Books, fact: Fact) -> None:
+    """One record of the carton says what is in it: each child learns of it."""
+    for child in fact.children:
+        _write_packing(books, child, fact, parent=fact.key)
+
+
+def write_cartons(books: Books, facts: Sequence[Fact]) -> None:
+    """Rows that each name a child and its carton: the carton gets one record of all its children in this document."""
+    packed: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        if fact.parent and fact.kind in {"packed", "unpacked"} and fact.parent != fact.key and fact.key in books.sequences:
+            packed.setdefault((fact.parent, fact.kind), []).append(fact)
+    for (parent, _), children in packed.items():
+        _write_packing(books, parent, children[0], detail={"children": [child.key for child in children]})
+
+
+def _write_packing(books: Books, key: str, fact: Fact, *, parent: str = "", detail: dict[str, list[str]] | None = None) -> None:
     books.add(
-        fact.parent,
+        key,
         fact.kind,
         event_time=fact.event_time,
         actor=fact.actor,
         place=fact.place,
         region=fact.region,
-        fact=fact.fact,
-        content=fact.content,
         references=fact.references,
+        parent=parent,
         document=fact.document,
-        detail={"children": children},
+        detail=detail,
     )
 
 

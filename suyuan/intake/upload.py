@@ -9,7 +9,7 @@ from suyuan.intake.desk import Desk
 from suyuan.intake.fill import fill_waiting, report_keys, write_reports
 from suyuan.intake.orders import order_key, take_order
 from suyuan.intake.prepare import Preparer
-from suyuan.intake.scans import hold_round, scan_keys, take_scan
+from suyuan.intake.scans import hold_round, scan_keys, take_scan, write_cartons
 from suyuan.intake.undo import PreparedUndo, take_undo
 from suyuan.ledger.admission import Fact
 from suyuan.ledger.keys import batch_key, claim_key, message_key
@@ -100,6 +100,7 @@ class Upload:
                 results.append(take_undo(books, self.undos[place], self.desk))
             else:
                 results.append(next(fees))
+        write_cartons(books, self.facts)
         if self.reports:
             fill_waiting(books, self.reports, self.facts, self.desk)
         return results

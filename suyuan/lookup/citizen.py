@@ -11,7 +11,8 @@ from suyuan.ledger.admission import iso_day
 from suyuan.ledger.box import NOT_A_SALE
 from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
-from suyuan.lookup.story import children_of, keys_of, product_name
+from suyuan.ledger.packing import children_of
+from suyuan.lookup.story import keys_of, product_name
 
 RETAIL = frozenset({"ean13", "gtin14", "std_code"})
 

@@ -11,8 +11,8 @@ from suyuan.codes.recognise import recognise
 from suyuan.ledger.admission import iso_day
 from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
+from suyuan.ledger.packing import children_of, is_about_carton, stays
 
-FOREVER = 1 << 62
 DEPTH_MAX = 8
 """Boxes in bundles in cartons on pallets; deeper nesting is a mistake in the relation file."""
 
@@ -101,48 +101,22 @@ def product_name(ledger: Ledger, catalogue: Catalogue, code: Code, events: list[
     return edge.name if edge is not None else ""
 
 
-def children_of(events: list[Event]) -> tuple[str, ...]:
-    """What a carton holds after its packings and unpackings."""
-    held: dict[str, None] = {}
-    for event in events:
-        if not isinstance(event.detail, dict) or "children" not in event.detail:
-            continue
-        for child in event.detail["children"]:
-            if event.kind == "packed":
-                held[child] = None
-            else:
-                held.pop(child, None)
-    return tuple(held)
-
-
 def _through_cartons(ledger: Ledger, own: list[Event], depth: int = 0) -> tuple[list[str], list[Event]]:
     """The cartons of a box and what happened to them while it was inside."""
-    stays = _stays(own)
-    if not stays or depth >= DEPTH_MAX:
+    inside_of = stays(own)
+    if not inside_of or depth >= DEPTH_MAX:
         return [], []
-    cartons = list(dict.fromkeys(carton for carton, _, _ in stays))
+    cartons = list(dict.fromkeys(carton for carton, _, _ in inside_of))
     histories = ledger.read(cartons)
     moved = [
         event
-        for carton, begin, end in stays
+        for carton, begin, end in inside_of
         for event in histories[carton]
-        if begin <= event.event_time < end and not (event.kind in {"packed", "unpacked"} and not event.parent)
+        if begin <= event.event_time < end and not is_about_carton(event)
     ]
     outer, moved_outer = _through_cartons(ledger, [event for carton in cartons for event in histories[carton]], depth + 1)
-    inside = [event for event in moved_outer if any(begin <= event.event_time < end for _, begin, end in stays)]
+    inside = [event for event in moved_outer if any(begin <= event.event_time < end for _, begin, end in inside_of)]
     return cartons + outer, moved + inside
-
-
-def _stays(events: list[Event]) -> list[tuple[str, int, int]]:
-    """(carton, from, until) of each stay, by event time: late reports of packing still count."""
-    stays: list[tuple[str, int, int]] = []
-    for event in sorted(events, key=lambda event: (event.event_time, event.sequence)):
-        if event.kind in {"packed", "unpacked"} and event.parent:
-            if stays and stays[-1][2] == FOREVER:
-                stays[-1] = (*stays[-1][:2], event.event_time)
-            if event.kind == "packed":
-                stays.append((event.parent, event.event_time, FOREVER))
-    return stays
 
 
 def _alerts(ledger: Ledger, events: list[Event]) -> dict[str, str]:

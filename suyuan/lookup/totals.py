@@ -8,6 +8,7 @@ import msgspec
 from suyuan.ledger.box import NOT_A_SALE
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import Journal
+from suyuan.ledger.packing import is_about_carton
 
 SCAN_KINDS = frozenset(
     {"produced", "packed", "unpacked", "shipped", "received", "refused", "counted", "changed", "sold", "returned", "exited"}
@@ -24,7 +25,9 @@ class Totals(msgspec.Struct):
     scans: int = 0
     """Stored facts about boxes and lines, tolerated repeats included."""
     sales: int = 0
-    """Sale reports that opened or joined a sale."""
+    """Sale reports of boxes that opened or joined a sale."""
+    line_sales: int = 0
+    """Sale lines without a box: lots, no-code stock, the escape code, unscanned."""
     returns: int = 0
     tolerated_repeats: int = 0
     claims: dict[str, int] = msgspec.field(default_factory=lambda: {"pay": 0, "hold": 0, "refuse": 0})
@@ -38,6 +41,8 @@ class Totals(msgspec.Struct):
     statuses: dict[str, int] = {}
     """Leading status of each stored scan → how many."""
     alerts: dict[str, int] = {}
+    cartons: int = 0
+    _cartons: set[str] = msgspec.field(default_factory=set)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -53,12 +58,18 @@ class Totals(msgspec.Struct):
     def _add_scan(self, event: Event) -> None:
         if event.sequence == 1 and not event.key.startswith("line:"):
             self.boxes += 1
+        if is_about_carton(event) and event.key not in self._cartons:
+            self._cartons.add(event.key)
+            self.cartons += 1
+            self.boxes -= 1
         if event.kind not in SCAN_KINDS:
             return
         self.scans += 1
         self.statuses[event.status] = self.statuses.get(event.status, 0) + 1
         if event.status == "tolerated_repeat":
             self.tolerated_repeats += 1
+        elif event.kind == "sold" and event.key.startswith("line:"):
+            self.line_sales += 1
         elif event.kind == "sold" and event.status not in NOT_A_SALE:
             self.sales += 1
         elif event.kind == "returned" and event.status == "accepted":

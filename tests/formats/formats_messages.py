@@ -76,7 +76,13 @@ def scans(document: Document) -> list[Scan]:
 def answered(document: Document, *statuses: str, **outcome: Any) -> dict[str, Any]:
     """The answer where the records met these statuses, one each."""
     results = [
-        Result(where=getattr(record, "where", ""), code=getattr(record, "code", ""), key="", status=status, reasons=(status,))
+        Result(
+            where=getattr(record, "where", ""),
+            code=getattr(record, "code", ""),
+            key="",
+            status=status,
+            reasons=(status,),
+        )
         for record, status in zip(document.records, statuses, strict=True)
     ]
     given = {"results": results, "received": 1_767_406_272_000_000, "reference": "3702" + "0" * 26, **outcome}

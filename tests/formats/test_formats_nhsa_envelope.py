@@ -55,7 +55,12 @@ def test_the_header_says_who_speaks_when_and_with_which_software() -> None:
 def test_t16_to_t18_json_inside_json_is_decoded_once_more() -> None:
     body = request("3505", {"selinfo": sale()})
     as_text = {**body, "input": json.dumps(body["input"])}
-    for sent in (json.dumps(as_text), json.dumps(json.dumps(body)), json.dumps(body) + "\n", "\ufeff" + json.dumps(body)):
+    for sent in (
+        json.dumps(as_text),
+        json.dumps(json.dumps(body)),
+        json.dumps(body) + "\n",
+        "\ufeff" + json.dumps(body),
+    ):
         assert scans(nhsa.read(sent.encode()))[0].code == CODE
     assert nhsa.read(json.dumps(json.dumps(json.dumps(body))).encode()).fatal
 

@@ -134,7 +134,9 @@ def test_t40_t42_invented_values_are_kept_and_an_unreadable_date_loses_nothing()
     ]
 
 
-@pytest.mark.parametrize("code", ["(01)06901234567892(21)SN1", "MA.156.M0.100761.21234561.SX8", "010690\x1d21AB", "8" * 100])
+@pytest.mark.parametrize(
+    "code", ["(01)06901234567892(21)SN1", "MA.156.M0.100761.21234561.SX8", "010690\x1d21AB", "8" * 100]
+)
 def test_t45_codes_of_other_systems_are_passed_on_as_sent(code: str) -> None:
     assert scans(read("3505", {"selinfo": sale(drugtracinfo=[{"drug_trac_codg": code}])}))[0].code == code
 
