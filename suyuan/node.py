@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +11,7 @@ import msgspec
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.content import Content
 from suyuan.formats.document import Document, Outcome
-from suyuan.intake import Desk, take, take_time
+from suyuan.intake import Desk, take, take_all, take_time
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
@@ -42,7 +42,13 @@ class Node:
     """An open node. Close it, or use it as a context."""
 
     def __init__(
-        self, folder: Path, settings: Settings, journal: Journal, tables: Tables, privacy: Privacy, clock: Callable[[], int]
+        self,
+        folder: Path,
+        settings: Settings,
+        journal: Journal,
+        tables: Tables,
+        privacy: Privacy,
+        clock: Callable[[], int],
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -63,7 +69,9 @@ class Node:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise NodeUnusable(f"the folder {folder} cannot be made: {error.strerror}; choose another with --dir") from error
+            raise NodeUnusable(
+                f"the folder {folder} cannot be made: {error.strerror}; choose another with --dir"
+            ) from error
         settings = read_settings(folder)
         privacy = _privacy(folder)
         journal = _journal(folder, settings)
@@ -93,6 +101,10 @@ class Node:
     def take(self, document: Document, by: str = "") -> Outcome:
         """Take one document in (`intake.take`)."""
         return take(self.desk, document, by)
+
+    def take_all(self, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
+        """Take documents in, one after the other (`intake.take_all`)."""
+        return take_all(self.desk, documents, by)
 
     def take_time(self) -> int:
         """Write what has fallen due (`intake.take_time`); nothing in a rehearsal."""

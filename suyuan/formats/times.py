@@ -47,7 +47,7 @@ def instant(text: str) -> int | None:
 def instants(texts: list[str]) -> list[int | None]:
     """`instant` of a whole column, several times as fast where all are in the regular form."""
     try:
-        return [_DAYS[text[:10]] + _CLOCKS[text[10:]] for text in texts]
+        return [_DAYS[text[:10]] + _MINUTES[text[10:16]] + _SECONDS[text[16:]] for text in texts]
     except TypeError:
         return list(map(instant, texts))
 
@@ -147,14 +147,21 @@ def _datetime(found: re.Match[str]) -> datetime | None:
         return None
 
 
-def _clock(text: str) -> int | None:
-    """µs that what follows the day adds to its midnight in China."""
-    clock, rest = _since_midnight(text[:9]), _rest(text[9:])
-    return None if clock is None or rest is None else clock + rest
+def _minute(text: str) -> int | None:
+    """µs from midnight to ` HH:mm`."""
+    return _since_midnight(f"{text}:00")
 
 
+def _second(text: str) -> int | None:
+    """µs that `:ss`, with a fraction and a zone, adds to its minute in China."""
+    second, rest = _since_midnight(f" 00:00{text[:3]}"), _rest(text[3:])
+    return None if second is None or rest is None else second + rest
+
+
+# Few different values each, so that they stay in the processor's cache.
 _DAYS = _Known(_midnight, 10_000)
-_CLOCKS = _Known(_clock, 200_000)
+_MINUTES = _Known(_minute, 10_000)
+_SECONDS = _Known(_second, 100_000)
 
 
 def _zone(text: str | None) -> timezone:

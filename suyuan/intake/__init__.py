@@ -1,12 +1,15 @@
 """The story of an upload: who speaks, what each code is, what it means, one durable append, one answer."""
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 from suyuan.formats.document import Document, Outcome
 from suyuan.intake.deadlines import take_time
 from suyuan.intake.desk import Desk
 from suyuan.intake.prepare import Preparer, Speaker, day_of, speaker_of
 from suyuan.intake.upload import Upload
 
-__all__ = ["Desk", "take", "take_time"]
+__all__ = ["Desk", "take", "take_all", "take_time"]
 
 
 def take(desk: Desk, document: Document, by: str = "") -> Outcome:
@@ -16,6 +19,27 @@ def take(desk: Desk, document: Document, by: str = "") -> Outcome:
     those who delegated to it. The answer has one result a record, in order; a document refused as a whole says why
     in `fatal` and leaves nothing behind. Sent again, byte for byte, a document gets its first answer.
     """
+    return _store(desk, _prepare(desk, document, by))
+
+
+def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
+    """Take documents in one after the other; the next is read and prepared while this one is being stored."""
+    with ThreadPoolExecutor(1, "prepare") as ahead:
+        rest = iter(documents)
+
+        def prepare_next() -> tuple[Document, Upload | Outcome] | None:
+            document = next(rest, None)
+            return None if document is None else (document, _prepare(desk, document, by))
+
+        waiting = ahead.submit(prepare_next)
+        while (prepared := waiting.result()) is not None:
+            waiting = ahead.submit(prepare_next)
+            document, upload = prepared
+            yield document, _store(desk, upload)
+
+
+def _prepare(desk: Desk, document: Document, by: str) -> Upload | Outcome:
+    """Everything that does not depend on what is stored: who speaks, what each code is, the message sealed."""
     now = desk.ledger.clock()
     if document.fatal:
         return Outcome(fatal=document.fatal, problems=document.problems, received=now)
@@ -23,11 +47,16 @@ def take(desk: Desk, document: Document, by: str = "") -> Outcome:
     if speaker is None:
         return Outcome(fatal=refusal, problems=document.problems, received=now)
     name, sealed = desk.privacy.seal(document.raw) if document.raw else ("", b"")
-    preparer = Preparer(desk, document, speaker, now, name)
-    upload = Upload(desk, preparer, sealed)
+    return Upload(desk, Preparer(desk, document, speaker, now, name), sealed)
+
+
+def _store(desk: Desk, upload: Upload | Outcome) -> Outcome:
+    """Fetch, decide, append once."""
+    if isinstance(upload, Outcome):
+        return upload
     outcome = desk.ledger.transact(upload.keys(), upload.decide, upload.more)
-    outcome.problems = document.problems
-    outcome.received = now
+    outcome.problems = upload.document.problems
+    outcome.received = upload.preparer.now
     return outcome
 
 

@@ -63,18 +63,26 @@ class PreparedClaim:
         self.references = references
         self.institution = speaker.institution
         self.key = claim_key(self.institution, references)
-        strongest = next((f"{kind}:{references[kind]}" for kind in ("order", "visit", "receipt") if kind in references), "")
+        strongest = next(
+            (f"{kind}:{references[kind]}" for kind in ("order", "visit", "receipt") if kind in references), ""
+        )
         self.fact = digest(self.institution, "claimed", strongest or f"time:{self.when}")
         self.person = desk.privacy.pseudonym(claim.person) if claim.person else ""
         self.content = digest(
             claim.setting,
             claim.person,
             str(claim.amount),
-            *(f"{line.line}|{line.quantity}|{line.amount}|{code.code}|{code.split:d}" for line in claim.lines for code in line.codes),
+            *(
+                f"{line.line}|{line.quantity}|{line.amount}|{code.code}|{code.split:d}"
+                for line in claim.lines
+                for code in line.codes
+            ),
             *(f"{line.line}|{line.product}|{line.quantity}|{line.amount}" for line in claim.lines),
         )
         self.mode = desk.policy.mode(iso_day(self.when), speaker.region, claim.fund)
-        scans = [self._scan(line, code.code, code.where, split=code.split) for line in claim.lines for code in line.codes]
+        scans = [
+            self._scan(line, code.code, code.where, split=code.split) for line in claim.lines for code in line.codes
+        ]
         self._codeless: dict[str, Fact] = {}
         """Lines without code, prepared once: a second preparation would count them as further equal lines."""
         facts = iter(preparer.facts(scans))
@@ -438,7 +446,13 @@ def _settlement_id(books: Books, prepared: PreparedClaim) -> str:
 
 
 def _write_code(
-    books: Books, prepared: PreparedClaim, judged: Judged, shown: CodeVerdict, references: dict[str, str], *, failed: bool
+    books: Books,
+    prepared: PreparedClaim,
+    judged: Judged,
+    shown: CodeVerdict,
+    references: dict[str, str],
+    *,
+    failed: bool,
 ) -> tuple[str, int] | None:
     fact, admission = judged.fact, judged.admission
     if admission.status in {"first_answer", "key_reused"}:

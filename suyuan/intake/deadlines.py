@@ -22,7 +22,9 @@ def take_time(desk: Desk) -> int:
         for deadline, key, sequence in waiting:
             ledger.transact(
                 {key},
-                lambda books, key=key, sequence=sequence, deadline=deadline: _fall_due(books, desk, key, sequence, deadline),
+                lambda books, key=key, sequence=sequence, deadline=deadline: _fall_due(
+                    books, desk, key, sequence, deadline
+                ),
                 lambda books, key=key, sequence=sequence: _codes_of(books, key, sequence),
             )
             count += 1
@@ -51,7 +53,13 @@ def _fall_due(books: Books, desk: Desk, key: str, sequence: int, deadline: int) 
 
 
 def _due(books: Books, event: Event, deadline: int, **fields: object) -> None:
-    values = {"actor": event.actor, "place": event.place, "region": event.region, "references": event.references, **fields}
+    values = {
+        "actor": event.actor,
+        "place": event.place,
+        "region": event.region,
+        "references": event.references,
+        **fields,
+    }
     books.add(event.key, "due", corrects=event.sequence, relates=event.sequence, deadline=deadline, **values)
 
 
@@ -105,12 +113,22 @@ def _end_claim(books: Books, key: str, event: Event, deadline: int) -> None:
         ended.append([code, verdict])
     refused = any(verdict == "refuse" for _, verdict in ended)
     detail = {"ended": ended, "held": entry.detail["held"]}
-    _due(books, event, deadline, verdict="refuse" if refused else "pay", person=event.person, fund=event.fund, detail=detail)
+    _due(
+        books,
+        event,
+        deadline,
+        verdict="refuse" if refused else "pay",
+        person=event.person,
+        fund=event.fund,
+        detail=detail,
+    )
 
 
 def _is_free(box: Box, claim: Event) -> bool:
     """R1: no other open paid claim leaves less than these units."""
-    others = [sale for sale in box.sales if sale.paid and sale.claim is not None and sale.claim.sequence != claim.sequence]
+    others = [
+        sale for sale in box.sales if sale.paid and sale.claim is not None and sale.claim.sequence != claim.sequence
+    ]
     return not others or box.claimed_units() <= WHOLE
 
 

@@ -27,7 +27,17 @@ def write_reports(books: Books, reports: Reports, facts: Sequence[Fact], institu
     """Tell each visit's file which boxes were reported sold, so that an inpatient claim finds its codes (2304)."""
     for key, sold in reports.items():
         rows = [
-            (fact.key, books.sequences[fact.key], fact.code, fact.line, fact.product, fact.product_key, fact.n, fact.m, fact.split)
+            (
+                fact.key,
+                books.sequences[fact.key],
+                fact.code,
+                fact.line,
+                fact.product,
+                fact.product_key,
+                fact.n,
+                fact.m,
+                fact.split,
+            )
             for fact in sold
             if fact.key in books.sequences
         ]
@@ -54,9 +64,13 @@ def fill_waiting(books: Books, reports: Reports, facts: Sequence[Fact], desk: De
                     del settlement.awaiting[line]
         if filled:
             last = not settlement.awaiting
-            books.add(key, "corrected", actor=settlement_actor(key), corrects=settlement.sequence, detail={"filled": filled})
+            books.add(
+                key, "corrected", actor=settlement_actor(key), corrects=settlement.sequence, detail={"filled": filled}
+            )
             if last and settlement.deadline:
-                books.add(key, "due", actor=settlement_actor(key), corrects=settlement.sequence, deadline=settlement.deadline)
+                books.add(
+                    key, "due", actor=settlement_actor(key), corrects=settlement.sequence, deadline=settlement.deadline
+                )
 
 
 def settlement_actor(key: str) -> str:

@@ -22,7 +22,9 @@ def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
     """Set or lift one hold; a repeat of the same order gets its first answer."""
     key = order_key(scan, fact)
     if not key:
-        return _answer(fact, key, "malformed", "scope、药品标识码或批号缺失：请填写 scope=code|batch|product 及对应字段")
+        return _answer(
+            fact, key, "malformed", "scope、药品标识码或批号缺失：请填写 scope=code|batch|product 及对应字段"
+        )
     orders = [event for event in books.past(key) if event.kind in {"hold_set", "hold_lifted"}]
     lifted = {event.corrects for event in orders if event.kind == "hold_lifted"}
     standing = [event for event in orders if event.kind == "hold_set" and event.sequence not in lifted]

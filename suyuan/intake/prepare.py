@@ -60,7 +60,9 @@ class Preparer:
         self._edges: dict[str, ProductEdge | None] = {}
         self._counted: dict[str, int] = {}
         self._undo_days = desk.policy.undo_days["pharmacy" if speaker.kind == "pharmacy" else "inpatient"]
-        self._covered = {product for institution, product in desk.policy.stock_covered if institution == speaker.institution}
+        self._covered = {
+            product for institution, product in desk.policy.stock_covered if institution == speaker.institution
+        }
 
     def facts(self, scans: Sequence[Scan]) -> list[Fact]:
         """One fact a scan, in order; children of cartons follow their carton."""
@@ -247,9 +249,11 @@ def hold_keys(fact: Fact, lot: str) -> tuple[str, ...]:
     """Orders that may cover a fact: on its product, and on its batch where the maker or the code says which."""
     if not fact.product_key:
         return ()
-    product = hold_key("product", fact.product_key)
-    lot = lot or fact.code_lot
-    return (product, hold_key("batch", f"{fact.product_key}:{lot}")) if lot else (product,)
+    lots = dict.fromkeys(filter(None, (lot, fact.code_lot)))
+    return (
+        hold_key("product", fact.product_key),
+        *(hold_key("batch", f"{fact.product_key}:{lot}") for lot in lots),
+    )
 
 
 def quantity_of(text: str) -> Fraction:

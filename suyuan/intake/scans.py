@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from suyuan.intake.prepare import hold_keys
 from suyuan.ledger.admission import Admission, Fact, Rules, admit, matching_parked
 from suyuan.ledger.alerts import alert_classes, alert_id, evidence
-from suyuan.ledger.balances import admit_line, used
-from suyuan.ledger.events import RECORD_VERSION, Event
-from suyuan.ledger.keys import alert_key
+from suyuan.ledger.balances import SALES, admit_line, drawn_down
+from suyuan.ledger.events import RECORD_VERSION, Event, Kind
+from suyuan.ledger.keys import alert_key, hold_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result
 from suyuan.ledger.statuses import STATUS
@@ -33,40 +33,42 @@ def hold_round(facts: Sequence[Fact]) -> Callable[[Books], set[str]]:
     """Second round: the orders on the products and batches of what is sold."""
     selling = [fact for fact in facts if fact.kind in {"sold", "claimed"} and fact.product_key]
 
+    products = {hold_key("product", fact.product_key) for fact in selling}
+
     def more(books: Books) -> set[str]:
-        wanted: set[str] = set()
+        if "holds" in books.asked:
+            return set()
+        books.asked.add("holds")
+        wanted = set(products)
         for fact in selling:
-            lot = "" if fact.balance else books.box(fact.key).lot
-            wanted.update(hold_keys(fact, lot))
+            lot = "" if is_line(fact) else books.box(fact.key).lot
+            if lot or fact.code_lot:
+                wanted.update(hold_keys(fact, lot))
         return wanted
 
     return more
+
+
+def is_line(fact: Fact) -> bool:
+    """Whether a fact names no single box: a lot, the escape code, no code, a placeholder."""
+    return fact.key.startswith("line:")
 
 
 def standing_holds(books: Books, fact: Fact) -> list[Event]:
     """Orders on the fact's product or batch that are not lifted."""
     if fact.kind not in {"sold", "claimed"} or not fact.product_key:
         return []
-    lot = "" if fact.balance else books.box(fact.key).lot
+    lot = "" if is_line(fact) else books.box(fact.key).lot
     holds: list[Event] = []
     for key in hold_keys(fact, lot):
-        if key not in books.histories or not books.next_sequence(key) - 1:
-            continue
-        lifted = {event.corrects for event in books.past(key) if event.kind == "hold_lifted"}
-        holds += [event for event in books.past(key) if event.kind == "hold_set" and event.sequence not in lifted]
+        holds += books.orders(key)
     return holds
-
-
-def take_scans(books: Books, facts: Sequence[Fact], rules: Rules) -> list[Result]:
-    """Judge and write the facts of one document, in order; one result each."""
-    seen: set[tuple[str, str]] = set()
-    return [take_scan(books, fact, rules, seen) for fact in facts]
 
 
 def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]) -> Result:
     """Judge and write one fact. `seen` holds what this document has said so far."""
-    if fact.balance or fact.key.startswith("line:"):
-        return _take_line(books, fact)
+    if is_line(fact):
+        return _take_line(books, fact, rules)
     box = books.box(fact.key)
     holds = standing_holds(books, fact)
     mark = (fact.kind, fact.key)
@@ -76,7 +78,7 @@ def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]
         admission = admit(fact, box, holds, rules, books.now)
     seen.add(mark)
     if admission.status in REPEATS:
-        return _result(fact, admission, first=admission.status != "first_answer")
+        return _result(fact, admission, first=admission.status != "first_answer", alert=admission.alert)
     alert = raise_alerts(books, fact, admission, holds, rules)
     parked = matching_parked(fact, box) if fact.kind == "sold" and box.parked else None
     event = write_fact(books, fact, admission, alert=alert)
@@ -154,11 +156,10 @@ def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Eve
     """
     if admission.reasons == ("accepted",) or not any(STATUS[reason].layer == "alert" for reason in admission.reasons):
         return ""
+    orders = holds if is_line(fact) else [*holds, *books.box(fact.key).holds]
     told = _told_before(books, fact, admission)
-    if told:
-        return told
     first = ""
-    for alert_class in alert_classes(fact, admission, holds, rules):
+    for alert_class in alert_classes(fact, admission, orders, rules, told):
         identity = alert_id(fact, alert_class, books.next_sequence(fact.key))
         first = first or identity
         books.add(
@@ -176,24 +177,25 @@ def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Eve
             document=fact.document,
             detail=evidence(fact, admission, alert_class),
         )
-    return first
+    return first or next(iter(told.values()), "")
 
 
-def _told_before(books: Books, fact: Fact, admission: Admission) -> str:
-    if admission.alert:
-        return admission.alert
-    if fact.key not in books.histories or fact.balance:
-        return ""
-    for event in books.box(fact.key).facts.values():
-        if (
-            event.alert
-            and event.actor == fact.actor
-            and event.person == fact.person
-            and event.relates == admission.relates
-            and event.status == admission.status
-        ):
-            return event.alert
-    return ""
+def _told_before(books: Books, fact: Fact, admission: Admission) -> dict[str, str]:
+    """Reasons of this admission for which an alert was raised before, with its id."""
+    events = books.past(fact.key) if is_line(fact) else books.box(fact.key).facts.values()
+    told: dict[str, str] = {}
+    for event in events:
+        if event.alert and event.actor == fact.actor and _is_same_conflict(event, fact, admission):
+            told |= {reason: event.alert for reason in event.reasons if STATUS[reason].layer == "alert"}
+    return {reason: told[reason] for reason in admission.reasons if reason in told}
+
+
+def _is_same_conflict(event: Event, fact: Fact, admission: Admission) -> bool:
+    if admission.joins and event.sequence == admission.joins:
+        return True
+    if event.person != fact.person:
+        return False
+    return event.relates == admission.relates or (admission.against is not None and admission.against.has(event.relates))
 
 
 def _release(books: Books, parked: Event, sold: Event) -> None:
@@ -211,8 +213,8 @@ def _release(books: Books, parked: Event, sold: Event) -> None:
         relates=parked.sequence,
         corrects=sold.sequence,
         references=parked.references,
-        n=sold.n,
-        m=sold.m,
+        n=parked.n,
+        m=parked.m,
         document=parked.document,
     )
     if parked.deadline:
@@ -229,13 +231,20 @@ def write_cartons(books: Books, facts: Sequence[Fact]) -> None:
     """Rows that each name a child and its carton: the carton gets one record of all its children in this document."""
     packed: dict[tuple[str, str], list[Fact]] = {}
     for fact in facts:
-        if fact.parent and fact.kind in {"packed", "unpacked"} and fact.parent != fact.key and fact.key in books.sequences:
+        if (
+            fact.parent
+            and fact.kind in {"packed", "unpacked"}
+            and fact.parent != fact.key
+            and fact.key in books.sequences
+        ):
             packed.setdefault((fact.parent, fact.kind), []).append(fact)
     for (parent, _), children in packed.items():
         _write_packing(books, parent, children[0], detail={"children": [child.key for child in children]})
 
 
-def _write_packing(books: Books, key: str, fact: Fact, *, parent: str = "", detail: dict[str, list[str]] | None = None) -> None:
+def _write_packing(
+    books: Books, key: str, fact: Fact, *, parent: str = "", detail: dict[str, list[str]] | None = None
+) -> None:
     books.add(
         key,
         fact.kind,
@@ -250,23 +259,29 @@ def _write_packing(books: Books, key: str, fact: Fact, *, parent: str = "", deta
     )
 
 
-def _take_line(books: Books, fact: Fact) -> Result:
-    history = books.past(fact.key)
-    last = books.last(fact.balance) if fact.balance else None
-    admission = admit_line(fact, history[-1] if history else None, last, standing_holds(books, fact))
+def _take_line(books: Books, fact: Fact, rules: Rules) -> Result:
+    holds = standing_holds(books, fact)
+    admission = judge_line(books, fact, holds)
     if admission.status in REPEATS:
         return _result(fact, admission, first=admission.status != "first_answer")
-    write_line(books, fact, admission)
-    return _result(fact, admission)
+    alert = raise_alerts(books, fact, admission, holds, rules)
+    write_line(books, fact, admission, alert=alert)
+    return _result(fact, admission, alert=alert)
 
 
-def write_line(books: Books, fact: Fact, admission: Admission, verdict: str = "") -> Event:
+def judge_line(books: Books, fact: Fact, holds: list[Event]) -> Admission:
+    """Judge a line without a box against its own past and the balance that it draws on."""
+    history = books.past(fact.key)
+    last = books.last(fact.balance) if fact.balance else None
+    return admit_line(fact, history[-1] if history else None, last, holds)
+
+
+def write_line(books: Books, fact: Fact, admission: Admission, verdict: str = "", alert: str = "") -> Event:
     """Store a line without a box, and what it draws from its balance."""
-    if admission.drawn and fact.balance and verdict != "refuse":
-        give = fact.n if fact.kind in {"sold", "claimed"} else -fact.n if fact.kind == "returned" else 0
-        if give:
-            total = max(0, used(books.last(fact.balance)) + give)
-            books.add(fact.balance, fact.kind, actor=fact.actor, n=fact.n, detail={"used": total, "line": fact.key})
+    if admission.drawn and fact.kind in SALES and verdict != "refuse":
+        draw_down(books, fact.balance, fact.kind, fact.n, fact.actor, fact.key)
+    elif admission.drawn and fact.kind == "returned":
+        draw_down(books, fact.balance, "sold", -fact.n, fact.actor, fact.key)
     return books.add(
         fact.key,
         fact.kind,
@@ -294,7 +309,14 @@ def write_line(books: Books, fact: Fact, admission: Admission, verdict: str = ""
         document=fact.document,
         software=fact.software,
         detail={"code": fact.code, "reason": fact.reason, "balance": fact.balance},
+        alert=alert,
     )
+
+
+def draw_down(books: Books, balance: str, kind: Kind, units: int, actor: str, line: str) -> None:
+    """Take units from a balance for a sale or claim, or give them back where negative."""
+    detail = {**drawn_down(books.last(balance), kind, units), "line": line}
+    books.add(balance, kind, actor=actor, n=abs(units), detail=detail)
 
 
 def _result(fact: Fact, admission: Admission, *, first: bool = True, alert: str = "") -> Result:

@@ -116,9 +116,7 @@ def _reverse(books: Books, prepared: PreparedUndo, desk: Desk) -> Result:
     return result
 
 
-def _undo_settlement(
-    books: Books, prepared: PreparedUndo, desk: Desk, key: str, settlement: Settlement
-) -> Result:
+def _undo_settlement(books: Books, prepared: PreparedUndo, desk: Desk, key: str, settlement: Settlement) -> Result:
     when = prepared.undo.event_time or books.now
     days = desk.policy.undo_days[settlement.setting or "inpatient"]
     if when - settlement.event_time > days * DAY:
@@ -149,7 +147,9 @@ def _undo_settlement(
         **shared,
     )
     if settlement.deadline:
-        books.add(key, "due", actor=prepared.speaker.institution, corrects=settlement.sequence, deadline=settlement.deadline)
+        books.add(
+            key, "due", actor=prepared.speaker.institution, corrects=settlement.sequence, deadline=settlement.deadline
+        )
     return _answer(prepared, "accepted", key)
 
 
@@ -223,5 +223,11 @@ def _delete_batch(books: Books, prepared: PreparedUndo) -> Result:
 
 def _answer(prepared: PreparedUndo, status: str, key: str) -> Result:
     return Result(
-        prepared.undo.where, "", key, status, (status,), first=status != "first_answer", message=STATUS[status].meaning_zh
+        prepared.undo.where,
+        "",
+        key,
+        status,
+        (status,),
+        first=status != "first_answer",
+        message=STATUS[status].meaning_zh,
     )

@@ -18,7 +18,15 @@ from suyuan.ledger.scan import Result, Scan
 from suyuan.settlement.claim import Claim, ClaimVerdict, FeeLine, Undo
 
 ORDERS = frozenset({"hold_set", "hold_lifted"})
-DATA_TYPES = {"counted": "1", "changed": "2", "exited": "2", "received": "3", "shipped": "3", "sold": "4", "returned": "4"}
+DATA_TYPES = {
+    "counted": "1",
+    "changed": "2",
+    "exited": "2",
+    "received": "3",
+    "shipped": "3",
+    "sold": "4",
+    "returned": "4",
+}
 """inv_data_type of 3507 by the kind of fact that an upload made."""
 
 
@@ -35,7 +43,9 @@ class Upload:
         self.scans = [record for record in records if isinstance(record, Scan)]
         self.facts = preparer.facts(self.scans)
         self.claims = {
-            place: PreparedClaim(desk, preparer, record) for place, record in enumerate(records) if isinstance(record, Claim)
+            place: PreparedClaim(desk, preparer, record)
+            for place, record in enumerate(records)
+            if isinstance(record, Claim)
         }
         self.undos = {
             place: PreparedUndo(record, preparer.speaker, preparer.sealed)
@@ -46,14 +56,20 @@ class Upload:
         self.reports = report_keys(self.facts, self.institution)
         self.advice = any(prepared.claim.advice for prepared in self.claims.values())
         document = self.document
-        self.message = message_key(self.institution, document.infno or document.format, document.msgid or preparer.sealed)
+        self.message = message_key(
+            self.institution, document.infno or document.format, document.msgid or preparer.sealed
+        )
         self._holds = hold_round(self.facts)
 
     def keys(self) -> set[str]:
         """First round: every key that the records name."""
         keys = scan_keys([fact for fact in self.facts if fact.kind not in ORDERS])
         keys.add(self.message)
-        keys.update(order_key(scan, fact) or fact.key for scan, fact in zip(self.scans, self.facts, strict=True) if fact.kind in ORDERS)
+        keys.update(
+            order_key(scan, fact) or fact.key
+            for scan, fact in zip(self.scans, self.facts, strict=True)
+            if fact.kind in ORDERS
+        )
         for prepared in self.claims.values():
             keys |= prepared.keys()
         for undo in self.undos.values():
@@ -132,7 +148,9 @@ class Upload:
         answers: list[list[object]] = []
         for result in results:
             answer: object = (
-                msgspec.to_builtins(result) if isinstance(result, ClaimVerdict) else [result.status, *result.reasons[1:]]
+                msgspec.to_builtins(result)
+                if isinstance(result, ClaimVerdict)
+                else [result.status, *result.reasons[1:]]
             )
             if answers and answers[-1][0] == answer:
                 answers[-1][1] += 1  # type: ignore[operator]

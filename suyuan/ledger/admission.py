@@ -14,8 +14,8 @@ MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-TYPED = ("settlement", "order", "visit", "receipt", "time")
-"""Typed references, strongest first (R3). `time` stands in where a sender has no other."""
+TYPED = ("settlement", "order", "visit", "receipt")
+"""Typed references, strongest first (R3)."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -99,7 +99,7 @@ class Admission(msgspec.Struct, gc=False):
     against: Sale | None = None
     """The earlier sale that stands in the way."""
     alert: str = ""
-    """Id of an alert that already speaks for this conflict."""
+    """Id of the alert that the first answer named."""
 
 
 def admit(fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int) -> Admission:
@@ -115,7 +115,7 @@ def admit(fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int) -> A
 
 
 def find_repeat(fact: Fact, box: Box, rules: Rules) -> Admission | None:
-    """R5, R6, R7: the same fact again, or its key with other content; None for a fact that is new or no longer stands."""
+    """R5, R6, R7: the same fact again, or its key with other content; None where it is new or no longer stands."""
     earlier = box.facts.get(fact.fact)
     if earlier is None or not box.stands(earlier):
         return None
@@ -135,17 +135,24 @@ def _admit_movement(fact: Fact, box: Box) -> Admission:
 
 
 def _admit_sale(fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int) -> Admission:
-    reasons = _code_reasons(fact) | _box_reasons(fact, box, holds)
+    reasons = _code_reasons(fact)
+    if fact.review:
+        # Nobody knows yet which box it is: no sale of either reading is held against it.
+        return _admission(reasons)
     relation, against, joined = relate(fact, box, rules)
+    if relation == "tolerated_repeat":
+        assert against is not None, "a repeat has its first scan"
+        return _admission({relation}, relates=against.known_by.sequence)
+    reasons |= _box_reasons(fact, box, holds)
     if relation:
         reasons.add(relation)
-    admission = _admission(reasons)
-    admission.against = against
-    admission.joins = joined.known_by.sequence if joined else 0
-    admission.relates = (against or joined).known_by.sequence if against or joined else 0
+    admission = _admission(reasons, against=against)
+    for earlier in (joined, against):
+        if earlier is not None:
+            admission.relates = earlier.known_by.sequence
     if joined is not None:
-        admission.alert = joined.known_by.alert
-    admission.drawn = admission.status not in NOT_A_SALE and _draws(relation, joined)
+        admission.joins = joined.known_by.sequence
+    admission.drawn = _draws(relation, joined)
     if relation == "possible_same_sale":
         admission.deadline = now + rules.join_hours * HOUR
     return admission
@@ -190,17 +197,19 @@ def _box_reasons(fact: Fact, box: Box, holds: list[Event]) -> set[str]:
 def relate(fact: Fact, box: Box, rules: Rules) -> tuple[str, Sale | None, Sale | None]:
     """The relation of a sale to the earlier sales of its box: its name, the sale in its way, and its other half.
 
-    Exactly one relation holds, or none (""). Only sales that arrived before this one's own first half can stand in its way.
+    Exactly one relation holds, or none (""). Only sales that arrived before this one's own first half can stand in its
+    way, and a later one that was paid or is this institution's own claim.
     """
     if not box.sales:
         return "", None, None
-    if fact.kind == "sold" and _is_double_scan(fact, box, rules):
-        return "tolerated_repeat", _last_at(box, fact.actor), None
+    first = _first_scan(fact, box, rules) if fact.kind == "sold" else None
+    if first is not None:
+        return "tolerated_repeat", first, None
     joined, how = _find_other_half(fact, box, rules)
     others = [
         sale
         for sale in box.sales
-        if sale is not joined and not sale.doubt and (joined is None or sale.first < joined.first or sale.paid)
+        if sale is not joined and not sale.doubt and (joined is None or _in_the_way(sale, joined, fact.actor))
     ]
     parked = matching_parked(fact, box) if fact.kind == "sold" else None
     if parked is not None:
@@ -213,6 +222,10 @@ def relate(fact: Fact, box: Box, rules: Rules) -> tuple[str, Sale | None, Sale |
         if conflict:
             return conflict, _against(others, fact), joined
     return how, None, joined
+
+
+def _in_the_way(sale: Sale, joined: Sale, actor: str) -> bool:
+    return sale.first < joined.first or sale.paid or (sale.claimed and sale.known_by.actor == actor)
 
 
 def _find_other_half(fact: Fact, box: Box, rules: Rules) -> tuple[Sale | None, str]:
@@ -237,9 +250,11 @@ def _same_sale(fact: Fact, sale: Sale, rules: Rules) -> str:
     verdict = compare_references(fact.references, other.references)
     if verdict is not None:
         return "same_sale" if verdict else ""
-    if fact.split or other.m != 1:
-        return ""
     near = abs(fact.event_time - other.event_time) <= rules.same_sale_hours * HOUR
+    if fact.split or other.m != 1:
+        # Many sales of a split box may be of one day: only equal parts for one person are taken for one.
+        near = near and (fact.n, fact.m) == (other.n, other.m)
+        return "same_sale" if near and fact.person and fact.person == other.person else ""
     return "same_sale" if near and fact.person and fact.person == other.person else "possible_same_sale"
 
 
@@ -253,13 +268,13 @@ def _superseded(fact: Fact, sale: Sale) -> bool:
 
 def compare_references(mine: dict[str, str], theirs: dict[str, str]) -> bool | None:
     """The strongest typed reference that both carry decides: equal or not; None where there is no common type."""
-    for kind in TYPED[:-1]:
+    for kind in TYPED:
         if kind in mine and kind in theirs:
             return mine[kind] == theirs[kind]
     return None
 
 
-def _is_double_scan(fact: Fact, box: Box, rules: Rules) -> bool:
+def _first_scan(fact: Fact, box: Box, rules: Rules) -> Sale | None:
     """R7: same institution, person, quantity and reference content within the window; sale reports only."""
     for sale in box.sales:
         report = sale.report
@@ -271,12 +286,12 @@ def _is_double_scan(fact: Fact, box: Box, rules: Rules) -> bool:
             and abs(fact.event_time - report.event_time) <= rules.repeat_minutes * MINUTE
             and _content_of(report.references) == _content_of(fact.references)
         ):
-            return True
-    return False
+            return sale
+    return None
 
 
 def _content_of(references: dict[str, str]) -> dict[str, str]:
-    return {kind: references[kind] for kind in TYPED[:-1] if kind in references}
+    return {kind: references[kind] for kind in TYPED if kind in references}
 
 
 def _conflict(fact: Fact, others: list[Sale]) -> str:
@@ -300,11 +315,6 @@ def _against(others: list[Sale], fact: Fact) -> Sale:
     return min(others, key=lambda sale: (not sale.claimed, abs(sale.known_by.event_time - fact.event_time)))
 
 
-def _last_at(box: Box, actor: str) -> Sale | None:
-    mine = [sale for sale in box.sales if sale.known_by.actor == actor]
-    return mine[-1] if mine else None
-
-
 def matching_parked(fact: Fact, box: Box) -> Event | None:
     """A return that arrived before this sale and gives it back (R4)."""
     for waiting in box.parked:
@@ -317,6 +327,8 @@ def matching_parked(fact: Fact, box: Box) -> Event | None:
 
 def _admit_return(fact: Fact, box: Box, rules: Rules, now: int) -> Admission:
     """R25: same institution, within the window, quoting the original or resolving to the one open sale there."""
+    if fact.review:
+        return _admission({"code_review"})
     found = _sales_meant(fact, box)
     if len(found) > 1:
         return _admission({"undo_ambiguous"})
@@ -330,9 +342,16 @@ def _admit_return(fact: Fact, box: Box, rules: Rules, now: int) -> Admission:
     quotes = any(kind in fact.references for kind in ("settlement", "visit", "original"))
     if elsewhere and not quotes:
         return _admission({"undo_by_another"}, relates=elsewhere[-1].known_by.sequence, against=elsewhere[-1])
-    if any(event.kind == "sold" and event.actor == fact.actor for event in box.facts.values()):
+    if any(_was_sold_so(fact, event) for event in box.facts.values()):
         return _admission({"undo_not_found"})
     return _admission({"parked"}, deadline=now + rules.park_days * DAY)
+
+
+def _was_sold_so(fact: Fact, event: Event) -> bool:
+    """Whether the sale that a return means was known here; it no longer stands, or it would have been found."""
+    if event.kind != "sold" or event.actor != fact.actor:
+        return False
+    return compare_references(fact.references, event.references) is not False
 
 
 def _sales_meant(fact: Fact, box: Box) -> list[Sale]:

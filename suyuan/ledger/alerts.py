@@ -1,4 +1,6 @@
-"""Alerts: a valid fact that contradicts what is known, classified at once, with its evidence and innocent explanations."""
+"""Alerts: a valid fact that contradicts what is known, classified at once, with evidence and innocent explanations."""
+
+from collections.abc import Container
 
 from suyuan.ledger.admission import DAY, MINUTE, Admission, Fact, Rules
 from suyuan.ledger.events import Event
@@ -37,7 +39,10 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
         "The scanned product is not the billed one (串换).",
         ("wrong mapping", "wrong fee line chosen"),
     ),
-    "recalled": ("A box under a recall, stop or theft order was sold or claimed.", ("sale before the order was known",)),
+    "recalled": (
+        "A box under a recall, stop or theft order was sold or claimed.",
+        ("sale before the order was known",),
+    ),
     "destroyed": ("A box reported out of circulation appears again.", ("wrong scan", "wrong exit report")),
     "suspended": ("A suspended institution asked for payment.", ("suspension just ended",)),
     "two_funds": ("One box was paid by two funds.", ("insured person changed funds",)),
@@ -55,10 +60,17 @@ _BY_REASON = {
 }
 
 
-def alert_classes(fact: Fact, admission: Admission, holds: list[Event], rules: Rules) -> list[str]:
-    """The alert classes that follow from any reason of an admission; empty where nobody needs to be told."""
+def alert_classes(
+    fact: Fact, admission: Admission, holds: list[Event], rules: Rules, told: Container[str] = ()
+) -> list[str]:
+    """The alert classes that follow from any reason of an admission; empty where nobody needs to be told.
+
+    `holds` are all orders that cover the box; `told` are reasons for which an earlier alert speaks.
+    """
     classes = []
     for reason in admission.reasons:
+        if reason in told:
+            continue
         if reason == "conflict_sold":
             assert admission.against is not None, "a conflict has another sale"
             classes.append(conflict_class(fact, admission.against.known_by, rules))
@@ -76,7 +88,7 @@ def alert_classes(fact: Fact, admission: Admission, holds: list[Event], rules: R
 def conflict_class(fact: Fact, earlier: Event, rules: Rules) -> str:
     """The insurer's three-way split of 2 November 2024: same place, elsewhere soon, elsewhere long after.
 
-    At the same place a second settlement for the same person within an hour is called what it is.
+    At the same place a second one for the same person, or within an hour, is called a repeated settlement.
     """
     apart = abs(fact.event_time - earlier.event_time)
     if fact.actor == earlier.actor:

@@ -1,17 +1,30 @@
 """Balances: what is counted instead of followed box by box — no-code stock, lots, the escape code (R19–R21)."""
 
 from suyuan.ledger.admission import Admission, Fact, iso_day
-from suyuan.ledger.events import Event
+from suyuan.ledger.events import Event, Kind
 from suyuan.ledger.statuses import ordered
+
+SALES = frozenset({"sold", "claimed"})
 
 
 def used(last: Event | None) -> int:
-    """How much a balance has given so far: every event of a balance carries the running total."""
-    if last is None:
-        return 0
-    total = last.detail["used"]
-    assert isinstance(total, int), "balances count whole units"
-    return total
+    """How much a balance has given so far: every event of a balance carries the running totals."""
+    return max(_counts(last).values())
+
+
+def drawn_down(last: Event | None, kind: Kind, units: int) -> dict[str, int]:
+    """The running totals after `units` more of a kind, or fewer where negative.
+
+    Most sales are told twice, by a claim and by a report, and nothing joins the two without a box: they are counted
+    apart, and the larger count is what was used.
+    """
+    counts = _counts(last)
+    counts[kind] = max(0, counts[kind] + units)
+    return {**counts, "used": max(counts.values())}
+
+
+def _counts(last: Event | None) -> dict[str, int]:
+    return {kind: last.detail[kind] if last is not None else 0 for kind in sorted(SALES)}
 
 
 def admit_line(fact: Fact, earlier: Event | None, last: Event | None, holds: list[Event]) -> Admission:
@@ -23,11 +36,14 @@ def admit_line(fact: Fact, earlier: Event | None, last: Event | None, holds: lis
     reasons = set()
     if holds:
         reasons.add("held")
-    if fact.kind in {"sold", "claimed"} and fact.code_expiry and fact.code_expiry < iso_day(fact.event_time):
-        reasons.add("expired")
-    if fact.placeholder or not fact.balance or (0 <= fact.limit < used(last) + fact.n):
+    if fact.kind in SALES:
+        if fact.code_expiry and fact.code_expiry < iso_day(fact.event_time):
+            reasons.add("expired")
+        if not fact.balance or 0 <= fact.limit < _counts(last)[fact.kind] + fact.n:
+            reasons.add("not_scanned")
+    if fact.placeholder:
         reasons.add("not_scanned")
     if fact.differs:
         reasons.add("product_differs")
     names = ordered(reasons)
-    return Admission(names[0], names, drawn="not_scanned" not in reasons)
+    return Admission(names[0], names, drawn=bool(fact.balance) and "not_scanned" not in reasons)

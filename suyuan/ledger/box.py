@@ -10,7 +10,15 @@ from suyuan.ledger.events import Event
 WHOLE = Fraction(1)
 
 NOT_A_SALE = frozenset(
-    {"malformed", "not_allowed", "key_reused", "duplicate_in_document", "code_review", "tolerated_repeat", "first_answer"}
+    {
+        "malformed",
+        "not_allowed",
+        "key_reused",
+        "duplicate_in_document",
+        "code_review",
+        "tolerated_repeat",
+        "first_answer",
+    }
 )
 """Statuses under which a sale report or claim is kept as evidence and opens nothing."""
 
@@ -27,8 +35,8 @@ class Sale:
         self.doubt = 0
         """Sequence of the event that may be the other half of this report, without a common reference; 0 for none.
         A doubtful report draws nothing until joined or due (R3)."""
-        self.returned = 0
-        """Units given back of a split sale."""
+        self.returned = Fraction(0)
+        """The part of the box given back of a split sale."""
         self.join(event)
 
     def join(self, event: Event) -> None:
@@ -52,7 +60,7 @@ class Sale:
             return Fraction(0)
         for event in (self.claim, self.report):
             if event is not None and event.drawn and event.m:
-                return Fraction(max(event.n - self.returned, 0), event.m)
+                return max(Fraction(event.n, event.m) - self.returned, Fraction(0))
         return Fraction(0)
 
     @property
@@ -73,7 +81,7 @@ class Sale:
 
 
 class Box:
-    """A package: where it is, what became of it, what remains of it. Fold of its own events; cartons are merged by readers."""
+    """A package: where it is, what became of it, what remains of it. Fold of its own events alone."""
 
     __slots__ = (
         "carton",
@@ -127,7 +135,7 @@ class Box:
     def apply(self, event: Event) -> None:
         """Take one more fact into account."""
         self.sequence = event.sequence
-        if event.fact and event.status not in {"first_answer", "tolerated_repeat"}:
+        if event.fact and event.status not in _BESIDE_THE_FACT:
             self.facts[event.fact] = event
         step = _STEPS.get(event.kind)
         if step is not None:
@@ -148,13 +156,13 @@ class Box:
         """The part of the box that its standing sales take."""
         return sum((sale.units for sale in self.sales), Fraction(0))
 
-    def claimed_units(self) -> Fraction:
-        """The part of the box that open claims draw: R1 keeps it at or below the whole."""
+    def claimed_units(self, besides: int = 0) -> Fraction:
+        """The part of the box that open paid claims take, without the one at `besides`: R1 keeps it within the whole."""
         return sum(
             (
                 Fraction(sale.claim.n, sale.claim.m)
                 for sale in self.sales
-                if sale.claim is not None and sale.claim.drawn and sale.claim.m
+                if sale.paid and sale.claim is not None and sale.claim.m and sale.claim.sequence != besides
             ),
             Fraction(0),
         )
@@ -180,24 +188,52 @@ class Box:
             return
         if event.status != "accepted" or not event.corrects:
             return
-        for waiting in self.parked:
-            if waiting.fact == event.fact:
-                self.parked.remove(waiting)
-                break
+        self.parked = [waiting for waiting in self.parked if waiting.fact != event.fact]
         sale = self.sale_with(event.corrects)
         if sale is None:
-            self.undone.add(event.corrects)
-            return
-        if self._is_part_of_split(sale, event):
-            sale.returned += event.n
-            return
-        self.undone.add(event.corrects)
-        if sale.claim is not None and sale.claim.sequence == event.corrects:
+            self._undo_no_sale(event.corrects)
+        elif self._is_part_of_split(sale, event):
+            sale.returned += Fraction(event.n, event.m)
+        else:
+            self._release(sale, event.corrects)
+
+    def _release(self, sale: Sale, sequence: int) -> None:
+        """Take the report or the claim out of a sale, and with it the doubt whether it belongs to another record."""
+        self.undone.add(sequence)
+        if sale.claim is not None and sale.claim.sequence == sequence:
             sale.claim = None
         else:
-            sale.report = None
+            sale.report, sale.returned = None, Fraction(0)
         if sale.report is None and sale.claim is None:
             self.sales.remove(sale)
+        for other in self.sales:
+            if other.report is not None and sequence in {other.doubt, other.report.joins}:
+                other.doubt = 0
+
+    def _undo_no_sale(self, sequence: int) -> None:
+        """An upload other than a standing sale is deleted: a waiting return, an exit, or a return that had its effect."""
+        self.undone.add(sequence)
+        self.parked = [waiting for waiting in self.parked if waiting.sequence != sequence]
+        if self.exit is not None and self.exit.sequence == sequence:
+            self.exit = None
+        for event in self.facts.values():
+            if event.kind == "returned" and event.corrects and sequence in {event.sequence, event.relates}:
+                self._sell_again(event)
+                return
+
+    def _sell_again(self, returned: Event) -> None:
+        """The return was deleted: the sale that it gave back stands as before."""
+        sale = self.sale_with(returned.corrects)
+        if sale is not None:
+            sale.returned -= Fraction(returned.n, returned.m)
+            return
+        self.undone.discard(returned.corrects)
+        report = next(event for event in self.facts.values() if event.sequence == returned.corrects)
+        claimed = next((sale for sale in self.sales if sale.claim is not None and sale.claim.joins == report.sequence), None)
+        if claimed is not None:
+            claimed.join(report)
+        else:
+            self._open_sale(report)
 
     @staticmethod
     def _is_part_of_split(sale: Sale, event: Event) -> bool:
@@ -206,8 +242,8 @@ class Box:
             event.kind == "returned"
             and report is not None
             and report.m > 1
-            and event.m == report.m
-            and sale.returned + event.n < report.n
+            and event.m > 1
+            and sale.returned + Fraction(event.n, event.m) < Fraction(report.n, report.m)
         )
 
     def _fall_due(self, event: Event) -> None:
@@ -223,15 +259,12 @@ class Box:
         """A hold ends by release or by its deadline: paid, or refused where somebody else was paid meanwhile (R9)."""
         assert sale.claim is not None, "only a claim is on hold"
         if event.verdict == "pay":
-            sale.claim = msgspec.structs.replace(sale.claim, verdict="pay")
-            return
-        self.undone.add(event.corrects)
-        sale.claim = None
-        if sale.report is None:
-            self.sales.remove(sale)
+            sale.claim = msgspec.structs.replace(sale.claim, verdict="pay", drawn=True)
+        else:
+            self._release(sale, event.corrects)
 
     def _produce(self, event: Event) -> None:
-        if event.status != "accepted" and event.status != "unmapped":
+        if event.status not in {"accepted", "unmapped"}:
             return
         self.registered = True
         self.product = event.product or self.product
@@ -263,6 +296,9 @@ class Box:
         if event.status not in NOT_A_SALE:
             self.exit = event
 
+
+_BESIDE_THE_FACT = frozenset({"first_answer", "tolerated_repeat", "duplicate_in_document", "key_reused"})
+"""A further scan under these statuses does not replace the fact that it repeats or contradicts."""
 
 _NEVER_STOOD = frozenset(
     {

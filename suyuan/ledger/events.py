@@ -41,7 +41,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     version: int
     id: str
-    """Time-ordered: hexadecimal µs of arrival, then a counter and a tag of the process that wrote it."""
+    """Time-ordered: hexadecimal µs of arrival, a tag of the process that wrote it, a number."""
     kind: Kind
     key: str
     """What it is about: a box, carton, lot line, claim, message, hold, balance, alert or report key."""

@@ -9,7 +9,12 @@ BALANCE_SHARDS = 16
 
 def digest(*parts: str) -> str:
     """A short stable hash of texts, for facts and contents: 96 bits, hexadecimal."""
-    return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    text = "\x1f".join(parts)
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # half of a character, as broken clients send
+        raw = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
 def claim_key(institution: str, references: dict[str, str]) -> str:

@@ -23,24 +23,45 @@ class Contention(Exception):  # noqa: N818  the field's word for it
 
 
 class Books:
-    """The histories a decision may read, and the facts it has decided so far. Lives for one attempt of one transaction."""
+    """The histories a decision may read, and what it has decided so far. Lives for one attempt of one transaction."""
 
-    def __init__(self, histories: dict[str, History], now: int, ids: Iterator[str]) -> None:
+    def __init__(self, histories: dict[str, History], now: int, tag: str, numbers: Iterator[int]) -> None:
         self.now = now
         self.histories = histories
         self.events: list[Event] = []
         self.documents: dict[str, bytes] = {}
         self.sequences: dict[str, int] = {}
         """Latest sequence of every key written so far."""
+        self.written: dict[str, int] = {}
+        """Sequence of the event that each fact (R5) became, of several the first."""
         self._boxes: dict[str, Box] = {}
-        self._ids = ids
+        self.asked: set[str] = set()
+        """Rounds of fetching that are done, by name."""
+        self._late: dict[str, list[Event]] = {}
+        """Events decided on boxes already read, folded in when the box is looked at again."""
+        self._orders: dict[str, list[Event]] = {}
+        self._id = f"{now:013x}-{tag}-"
+        self._numbers = numbers
 
     def box(self, key: str) -> Box:
         """The box as it stands after what has been decided so far."""
         box = self._boxes.get(key)
         if box is None:
-            box = self._boxes[key] = Box.of(key, self.histories[key].events)
+            box = self._boxes[key] = Box.of(key, self.past(key) if key in self.sequences else self.histories[key].events)
+        elif key in self._late:
+            for event in self._late.pop(key):
+                box.apply(event)
         return box
+
+    def orders(self, key: str) -> list[Event]:
+        """The holds filed under a batch or product that are not lifted."""
+        found = self._orders.get(key)
+        if found is None:
+            past = self.past(key)
+            lifted = {event.corrects for event in past if event.kind == "hold_lifted"}
+            found = [event for event in past if event.kind == "hold_set" and event.sequence not in lifted]
+            self._orders[key] = found
+        return found
 
     def past(self, key: str) -> list[Event]:
         """All events of a key, including those decided so far in this transaction."""
@@ -67,16 +88,19 @@ class Books:
 
     def next_id(self) -> str:
         """A time-ordered id for a new event."""
-        return f"{self.now:013x}-{next(self._ids)}"
+        return f"{self._id}{next(self._numbers):x}"
 
     def write(self, event: Event) -> Event:
-        """Add one decided event; boxes already read see it."""
-        assert event.sequence == self.next_sequence(event.key), "sequences have no gaps"
-        self.sequences[event.key] = event.sequence
+        """Add one decided event; who asks for its box again sees it."""
+        key = event.key
+        self.sequences[key] = event.sequence
         self.events.append(event)
-        box = self._boxes.get(event.key)
-        if box is not None:
-            box.apply(event)
+        if event.fact:
+            self.written.setdefault(event.fact, event.sequence)
+        if key in self._boxes:
+            self._late.setdefault(key, []).append(event)
+        elif key in self._orders:
+            del self._orders[key]
         return event
 
     def add(self, key: str, kind: str, **fields: object) -> Event:
@@ -103,8 +127,8 @@ class Ledger:
         """µs UTC; the only clock of the ledger."""
         self.rehearsing = False
         """True while decisions are made and answered, and nothing is written."""
-        tag = secrets.token_hex(3)
-        self._ids = (f"{number:x}-{tag}" for number in itertools.count())
+        self._tag = secrets.token_hex(3)
+        self._numbers = itertools.count()
 
     def transact(
         self,
@@ -120,9 +144,9 @@ class Ledger:
         Raises:
             Contention: when that happened `ATTEMPTS_MAX` times.
         """
-        wanted = list(keys)
+        wanted = set(keys)
         for _ in range(ATTEMPTS_MAX):
-            books = Books(self.journal.fetch(wanted), self.clock(), self._ids)
+            books = Books(self.journal.fetch(wanted), self.clock(), self._tag, self._numbers)
             for _round in range(ROUNDS_MAX if more else 0):
                 assert more is not None, "rounds are counted only where there are any"
                 missing = more(books) - books.histories.keys()
@@ -134,8 +158,10 @@ class Ledger:
                 return answer
             seen = books.histories
             expected = {key: seen[key].sequence if key in seen else 0 for key in books.sequences}
-            if isinstance(self.journal.append(books.events, expected, books.documents), bytes):
+            stale = self.journal.append(books.events, expected, books.documents)
+            if isinstance(stale, bytes):
                 return answer
+            wanted.update(stale)
         raise Contention(f"the same codes changed {ATTEMPTS_MAX} times while this upload was judged; send it again")
 
     def read(self, keys: Iterable[str]) -> dict[str, list[Event]]:

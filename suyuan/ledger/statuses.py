@@ -73,7 +73,7 @@ STATUSES: tuple[Status, ...] = (
     Status("same_sale", "fine", "pay", "Claim and report of one sale.", "同一销售的结算与上传",
            "Nothing to do.", "无需处理"),
     Status("accepted", "fine", "pay", "Accepted.", "已接收", "Nothing to do.", "无需处理"),
-)
+)  # fmt: skip
 """In order of precedence: of several reasons the one that stands higher leads (settlement rule R10)."""
 
 STATUS = {status.name: status for status in STATUSES}

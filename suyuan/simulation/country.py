@@ -44,6 +44,9 @@ from suyuan.simulation.world import (
 DAYS_MIN = 14
 """Below this the stories have no room."""
 
+INSTITUTIONS_MIN = 10
+"""Below this there are no two provinces with every kind of institution and a chain."""
+
 SOLD_SHARE = 0.7
 """Of all boxes, about so many are sold in the period."""
 
@@ -121,11 +124,13 @@ def write_country(
     2,500 boxes, at least 2).
 
     Raises:
-        ValueError: for a level of noise that is none, or fewer than 14 days.
+        ValueError: for a level of noise that is none, fewer than 14 days, or fewer than 10 institutions.
     """
     rates = noise_of(noise)
     if days < DAYS_MIN:
         raise ValueError(f"days {days}: a country needs at least {DAYS_MIN} days for its stories")
+    if institutions < INSTITUTIONS_MIN:
+        raise ValueError(f"institutions {institutions}: a country needs at least {INSTITUTIONS_MIN}")
     country = Country(seed, start, days)
     country.boxes = boxes
     content = found(country, institutions, products)
@@ -149,7 +154,7 @@ def found(country: Country, institutions: int, products: int) -> Content:
     country.without_codes = [product for product in every if product.exempt]
     coded = [product for product in every if (product.prefix or product.gtin) and not product.exempt]
     # So many products that several institutions hold each: mis-scans and other boxes need a second holder.
-    country.products = rng.sample(coded, min(len(coded), max(30, country.boxes // 150)))
+    country.products = _in_trade(coded, rng, max(30, country.boxes // 150))
     country.makers = {
         product.maker: Firm(code=product.maker, name=product.maker_name, region="", kind="manufacturer")
         for product in country.products
@@ -164,6 +169,15 @@ def found(country: Country, institutions: int, products: int) -> Content:
     _found_people(country, rng)
     _declare_old_stock(country, rng)
     return _with_parties(country, content)
+
+
+def _in_trade(coded: list[Product], rng: Random, number: int) -> list[Product]:
+    """Some of the catalogue's products, at least a third of them sold in whole boxes only."""
+    unsplit = [product for product in coded if not product.splittable]
+    kept = rng.sample(unsplit, min(len(unsplit), number // 3))
+    chosen = {product.code for product in kept}
+    others = [product for product in coded if product.code not in chosen]
+    return kept + rng.sample(others, min(len(others), number - len(kept)))
 
 
 def _assortment(content: Content, today: date) -> list[Product]:

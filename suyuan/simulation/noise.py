@@ -20,10 +20,21 @@ from suyuan.simulation.actors import (
 )
 from suyuan.simulation.messages import msgid_of
 from suyuan.simulation.truth import Truth
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Box, Country, Line, Place, Product, Upload, Visit, clock, whole
-
-SOME = 20
-"""Shelves looked at before a story gives up finding a box that fits."""
+from suyuan.simulation.world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    TRIES,
+    Box,
+    Country,
+    Line,
+    Place,
+    Product,
+    Upload,
+    Visit,
+    clock,
+    whole,
+)
 
 PLACEHOLDERS = ("无", "1", "00000000000000000000", "12345678901234567890", "无追溯码")
 """What clerks type where a code is demanded and none is at hand."""
@@ -126,7 +137,7 @@ def tell_stories(country: Country, noise: Noise) -> None:
         rng = country.rng(f"noise:{cause}")
         wanted = _number(getattr(noise, rate), country.boxes)
         told = 0
-        for _ in range(wanted * SOME):
+        for _ in range(wanted * TRIES):
             told += tell(country, rng)
             if told >= wanted:
                 break
@@ -384,10 +395,10 @@ def _late_return(country: Country, rng: Random) -> bool:
 def _deletion(country: Country, rng: Random) -> bool:
     """An upload for the wrong person is deleted by its batch number and sent again."""
     at = _moment(country, rng, before_end=2)
-    place = rng.choice([place for place in country.places_of("pharmacy") if not place.habits.constant_batch])
-    box = country.take(place, ready=at, fits=whole)
-    if box is None:
+    found = _counter(country, rng, at, "pharmacy")
+    if found is None or found[0].habits.constant_batch:
         return False
+    place, box = found
     wrong = visit_of(country, place, country.person_at(place, rng), at, [box])
     report(country, wrong, "", at + MINUTE, plain=False)
     delete_sale(country, wrong, at + 20 * MINUTE)

@@ -13,6 +13,9 @@ MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 BEIJING = timezone(timedelta(hours=8))
+TRIES = 200
+"""Shelves looked at, for each instance of a story, before it is given up: most have no box that fits on that day."""
+
 YUAN = 1_000_000
 """Amounts are millionths of a yuan, as everywhere in the ledger."""
 

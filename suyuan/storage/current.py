@@ -16,8 +16,9 @@ class CurrentValues:
     """Raw values by key, `b""` for a key known to be absent; bounded in bytes, without the pinned ones.
 
     Two generations: when the younger one is full it becomes the older one, and what was the older one is forgotten.
-    A reader may come back from the disk with a value that an append has meanwhile replaced. What it offers is
-    therefore taken only where nothing is known yet, and only if no generation was forgotten since it began to read.
+    A reader may come back from the disk with a value that an append has meanwhile replaced. What it offers therefore
+    goes into the generation that was the younger one when it began to read, where nothing is known yet: the newer
+    value is in that generation or in a later one, so it is found first and forgotten last.
     """
 
     def __init__(self, bytes_max: int, pinned: dict[str, bytes]) -> None:
@@ -50,10 +51,8 @@ class CurrentValues:
         return found, unknown, generations
 
     def offer(self, values: Mapping[str, bytes], generations: Generations) -> None:
-        """Keep what was just read, unless something newer may be known."""
+        """Keep what was just read; what was written meanwhile stays."""
         with self._lock:
-            if self._generations is not generations:
-                return
             keep = generations[0].setdefault
             for key, value in values.items():
                 keep(key, value)

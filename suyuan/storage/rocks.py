@@ -439,7 +439,7 @@ def _open_refusal(path: Path, error: Exception) -> JournalUnusable:
 
 def _stop_words(path: Path, error: BaseException) -> str:
     return (
-        f"The journal in {path} could not write: {error or type(error).__name__}. Nothing more is taken, and whether "
-        "the last facts were kept is unknown. Mend the cause (often a full disk), start again, and send them once "
-        "more: what was kept is recognised."
+        f"The journal in {path} could not write: {str(error) or type(error).__name__}. "
+        "Nothing more is taken, and whether the last facts were kept is unknown. Mend the cause (often a full disk), "
+        "start again, and send them once more: what was kept is recognised."
     )

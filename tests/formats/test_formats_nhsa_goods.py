@@ -13,7 +13,8 @@ def test_a_sale_carries_its_typed_references_and_its_line() -> None:
     row = sale(mdtrt_id="M1", rxno="X1", stoout_no="O1", chrg_bchno="C1", feedetl_sn="F1", expy_end="2027-05-16")
     (scan,) = scans(read("3505", {"selinfo": row}))
     assert scan.references == {
-        "settlement": "S1", "order": "C1", "visit": "M1", "receipt": "R1", "bill": "O1", "prescription": "X1", "batch": "B1",
+        "settlement": "S1", "order": "C1", "visit": "M1", "receipt": "R1", "bill": "O1", "prescription": "X1",
+        "batch": "B1",
     }  # fmt: skip
     assert (scan.kind, scan.code, scan.where) == ("sold", CODE, "selinfo.drugtracinfo[0]")
     assert (scan.line, scan.product, scan.item) == ("F1", "XR05CBA198A001010100863", "Y1")
@@ -115,7 +116,8 @@ def test_t32_to_t36_rows_stand_under_odd_nodes_and_in_odd_shapes() -> None:
 
 def test_t37_to_t39_other_spellings_and_types_mean_the_same() -> None:
     row = {
-        "med_list_codg": "X", "fixmedins_hist_id": "Y9", "prodentpName": "厂", "purc_retn_cnt": "3.0000", "rx_flag": "否",
+        "med_list_codg": "X", "fixmedins_hist_id": "Y9", "prodentpName": "厂", "purc_retn_cnt": "3.0000",
+        "rx_flag": "否",
         "finl_trns_pric": None, "expy_end": None, "manu_date": "", "purc_retn_stoin_time": "2023/5/31 9:21:50",
     }  # fmt: skip
     (scan,) = scans(read("3503", {"purcinfo": row}))

@@ -10,6 +10,8 @@ from storage_facts import all_events, audit, fact, opened, put, run
 
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import Journal
+from suyuan.storage.memory import MemoryJournal
+from suyuan.storage.refusals import JournalUnusable
 
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
 
@@ -237,3 +239,8 @@ class TestHolds:
         assert journal.append([fact(hold, 1)], {hold: 0}) == [hold]
         put(journal, [fact(hold, 2, kind="hold_lifted", corrects=1)])
         assert [event.kind for event in journal.fetch([hold])[hold].events] == ["hold_set", "hold_lifted"]
+
+
+def test_a_journal_in_memory_says_that_it_cannot_be_copied(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnusable, match="Export it"):
+        MemoryJournal().copy(tmp_path / "copy")

@@ -304,7 +304,9 @@ class _Event:
         ]
         children = self._children()
         if children or not scans:
-            scans.insert(0, Scan(kind=kind, code=parent, where=self.where, parent=parent, children=children, **said))
+            # A carton is in no carton of its own: without children the scan is about the carton alone.
+            named = parent if children else ""
+            scans.insert(0, Scan(kind=kind, code=parent, where=self.where, parent=named, children=children, **said))
         return scans
 
     def _references(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from random import Random
 
 from suyuan.simulation.actors import deed, report, settle, story, visit_of
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Country, whole
+from suyuan.simulation.world import DAY, HOUR, MINUTE, TRIES, Country, whole
 
 SPREAD_HOURS = 60
 """All sales of one clone happen within this time, inside the three days of the national split."""
@@ -13,7 +13,7 @@ def plant(country: Country, rng: Random, count: int) -> int:
     """Plant up to `count` codes, each settled at three to five places in different provinces within three days."""
     shops = country.places_of("pharmacy", "clinic")
     planted = 0
-    for _ in range(count * 20):
+    for _ in range(count * TRIES):
         copies = min(rng.randint(3, 5), len({shop.province for shop in shops}))
         places = list({shop.province: shop for shop in rng.sample(shops, len(shops))}.values())[:copies]
         first = country.start + rng.randint(2, country.days - 5) * DAY

@@ -3,14 +3,14 @@
 from random import Random
 
 from suyuan.simulation.actors import deed, report, settle, story, visit_of
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Country, whole
+from suyuan.simulation.world import DAY, HOUR, MINUTE, TRIES, Country, whole
 
 
 def plant(country: Country, rng: Random, count: int) -> int:
     """Plant up to `count` boxes that are settled twice within half an hour, without a cancel between."""
     shops = country.places_of("pharmacy", "hospital")
     planted = 0
-    for _ in range(count * 20):
+    for _ in range(count * TRIES):
         shop, day = rng.choice(shops), country.start + rng.randint(3, country.days - 2) * DAY
         if (box := country.take(shop, ready=day, fits=whole)) is None:
             continue

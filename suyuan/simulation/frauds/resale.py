@@ -3,7 +3,7 @@
 from random import Random
 
 from suyuan.simulation.actors import deed, report, sell, settle, story, visit_of
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Country, whole
+from suyuan.simulation.world import DAY, HOUR, MINUTE, TRIES, Country, whole
 
 GAP_DAYS = (6, 40)
 """Well beyond the three days that separate a resold box from a copied code."""
@@ -13,15 +13,15 @@ def plant(country: Country, rng: Random, count: int) -> int:
     """Plant up to `count` resold boxes; every fourth is sold the second time for cash, so only its report can tell."""
     hospitals, pharmacies = country.places_of("hospital"), country.places_of("pharmacy")
     planted = 0
-    for _ in range(count * 20):
+    for _ in range(count * TRIES):
         first, second = rng.choice(hospitals), rng.choice(pharmacies)
-        latest = country.start + rng.randint(2, max(3, country.days // 3)) * DAY
+        gap = rng.randint(GAP_DAYS[0], max(GAP_DAYS[0], min(GAP_DAYS[1], country.days // 2)))
+        latest = country.start + rng.randint(2, country.days - gap - 2) * DAY
         if first.province == second.province or (box := country.take(first, ready=latest, fits=whole)) is None:
             continue
         bought = visit_of(country, first, country.person_at(first, rng), latest + rng.randint(9, 16) * HOUR, [box])
         sale = sell(country, bought, scanned="none" if first.habits.settles_first else "all")
-        gap = rng.randint(GAP_DAYS[0], max(GAP_DAYS[0], min(GAP_DAYS[1], country.days // 2))) * DAY
-        at = bought.at + gap + rng.randint(1, 300) * MINUTE
+        at = bought.at + gap * DAY + rng.randint(1, 300) * MINUTE
         resold = visit_of(country, second, country.person_at(second, rng), at, [box])
         if planted % 4 == 3:  # noqa: PLR2004  every fourth
             again = report(country, resold, "", at + MINUTE, plain=False)

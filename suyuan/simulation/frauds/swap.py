@@ -3,14 +3,14 @@
 from random import Random
 
 from suyuan.simulation.actors import deed, report, settle, story, visit_of
-from suyuan.simulation.world import DAY, HOUR, MINUTE, Country, whole
+from suyuan.simulation.world import DAY, HOUR, MINUTE, TRIES, Country, whole
 
 
 def plant(country: Country, rng: Random, count: int) -> int:
     """Plant up to `count` codes that one shop settles three to six times over days, each time for somebody else."""
     shops = country.places_of("pharmacy", "clinic")
     planted = 0
-    for _ in range(count * 20):
+    for _ in range(count * TRIES):
         shop, times = rng.choice(shops), rng.randint(3, 6)
         first = country.start + rng.randint(2, max(3, country.days // 2)) * DAY
         if (box := country.take(shop, ready=first, fits=whole)) is None:

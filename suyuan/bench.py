@@ -1,0 +1,333 @@
+"""Bench: the promised rates measured on this machine, each beside its raw limit in the same run."""
+
+import gc
+import os
+import platform
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rocksdict import Rdict, WriteBatch, WriteOptions
+
+from suyuan.codes.columns import box_keys, recognise_many
+from suyuan.formats import nhsa, tables
+from suyuan.ledger.events import RECORD_VERSION, Event
+from suyuan.ledger.keys import digest
+from suyuan.lookup.story import tell
+from suyuan.node import Node
+
+PREFIXES = 2_000
+FILL = 50_000
+INSTITUTION = "P44010000001"
+START = 1_767_200_400_000_000
+"""2026-01-01 01:00 in Beijing, µs UTC."""
+
+
+class Measure(msgspec.Struct, kw_only=True):
+    """One line of the table."""
+
+    name: str
+    value: float
+    unit: str
+    budget: str = ""
+    """What `docs/benchmarks.md` promises, in words."""
+    met: bool | None = None
+    raw: float = 0.0
+    """The same work on the bare engine, in the same unit and run; 0 where there is none."""
+    ratio: float = 0.0
+    note: str = ""
+
+
+class Bench(msgspec.Struct, kw_only=True):
+    """A run of the bench with its machine."""
+
+    machine: dict[str, str]
+    boxes: int
+    measures: list[Measure]
+
+
+Say = Callable[[str], None]
+
+
+def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Say = lambda _: None) -> Bench:
+    """Measure everything on a fresh node of `boxes` boxes; its folder is removed afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="suyuan-bench-", dir=folder))
+    measures: list[Measure] = []
+    try:
+        measures += _codes(say)
+        with Node.open(home / "node") as node:
+            codes = Codes(boxes)
+            measures.append(_fill(node, codes, say))
+            measures.append(_bulk(node, codes, home, sales, say))
+            measures += _claims(node, codes, claims, say)
+            measures.append(_history(node, codes, say))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
+        measures.append(Measure(name="memory, peak", value=peak, unit="GiB", budget="< 3 GiB", met=peak < 3))
+        measures.append(_version())
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return Bench(machine=machine(home.parent), boxes=boxes, measures=measures)
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """What this machine is, so that figures can be compared."""
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{int(memory) / 1024 / 1024:.0f} GiB",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "synced write": f"{_sync_ms(folder):.2f} ms",
+        "load before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _sync_ms(folder: Path) -> float:
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        begun = time.perf_counter()
+        for _ in range(50):
+            os.pwrite(file.fileno(), b"\0" * 4096, 0)
+            os.fdatasync(file.fileno())
+        return (time.perf_counter() - begun) * 20
+
+
+class Codes:
+    """The codes of the bench's boxes: box number → code, without keeping ten million texts."""
+
+    def __init__(self, boxes: int) -> None:
+        self.boxes = boxes
+
+    def __getitem__(self, number: int) -> str:
+        # A fixed odd multiplier spreads the serials, so that neighbours in number are strangers in the database.
+        return f"8{number % PREFIXES:06d}{number * 2_654_435_761 % 10**13:013d}"
+
+    def random(self, rng: random.Random, count: int) -> list[str]:
+        """Distinct random codes."""
+        return [self[number] for number in rng.sample(range(self.boxes), count)]
+
+
+def _codes(say: Say) -> list[Measure]:
+    say("recognising codes")
+    plain = [f"8{number % 997:06d}{number:013d}" for number in range(1_000_000)]
+    begun = time.process_time()
+    box_keys(plain)
+    columns = len(plain) / (time.process_time() - begun)
+    elements = [f"\x1d01{'09520000016326'}21{number:09d}\x1d17280131\x1d10L{number % 97}" for number in range(50_000)]
+    begun = time.process_time()
+    recognise_many([text.removeprefix("\x1d") for text in elements])
+    gs1 = len(elements) / (time.process_time() - begun)
+    return [
+        Measure(name="20-digit codes in columns", value=columns, unit="codes/s a core", budget="≥ 1,000,000", met=columns >= 1e6),
+        Measure(name="GS1 element strings", value=gs1, unit="codes/s a core", budget="≥ 50,000", met=gs1 >= 5e4),
+    ]
+
+
+def _fill(node: Node, codes: Codes, say: Say) -> Measure:
+    """Registered boxes, written straight into the journal: the ground on which the rest is measured."""
+    begun = time.perf_counter()
+    for first in range(0, codes.boxes, FILL):
+        say(f"filling the ledger: {first:,} of {codes.boxes:,} boxes")
+        events = [_produced(codes[number], number) for number in range(first, min(first + FILL, codes.boxes))]
+        node.journal.append(events, {event.key: 0 for event in events})
+    seconds = time.perf_counter() - begun
+    return Measure(name="fill (journal only)", value=codes.boxes / seconds, unit="boxes/s")
+
+
+def _produced(code: str, number: int) -> Event:
+    return Event(
+        version=RECORD_VERSION,
+        id=f"{START:013x}-bench-{number:x}",
+        kind="produced",
+        key=f"trace20:{code}",
+        sequence=1,
+        event_time=START,
+        arrived=START,
+        actor="M11010000001",
+        place="M11010000001",
+        region="110101",
+        fact=digest("produced", code),
+        content="",
+        lot=f"L{number % 5000:04d}",
+        expiry="2028-12-31",
+    )
+
+
+def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure:
+    """Random sale scans from a CSV file: read, recognised, judged, durable."""
+    say(f"bulk: {sales:,} sale scans from a CSV file")
+    sold = codes.random(random.Random(1), sales)
+    path = home / "sales.csv"
+    with path.open("w") as out:
+        out.write("kind,code,event_time,receipt,product,quantity\n")
+        for number, code in enumerate(sold):
+            at = f"2026-01-{2 + number % 27:02d} {8 + number % 12:02d}:{number % 60:02d}:00"
+            out.write(f"sold,{code},{at},R{number // 3},XA11CCA351E002010101121,1\n")
+    gc.collect()
+    taken = 0
+    begun = time.perf_counter()
+    for document, outcome in node.take_all(tables.read_table(path, INSTITUTION), INSTITUTION):
+        assert not outcome.fatal, outcome.fatal
+        taken += len(document.records)
+    seconds = time.perf_counter() - begun
+    raw = _raw_rate(home, sold, say)
+    rate = taken / seconds
+    return Measure(
+        name="bulk upload, CSV → verdicts → durable",
+        value=rate,
+        unit="codes/s",
+        budget="≥ 60,000; ratio ≥ 0.35",
+        met=rate >= 60_000,
+        raw=raw,
+        ratio=rate / raw,
+        note="raw: RocksDB get + put + synced write of the same keys in batches of 10,000",
+    )
+
+
+def _raw_rate(home: Path, sold: list[str], say: Say) -> float:
+    """The bare engine: the same keys, values of the size of a history, batches of 10,000, synced."""
+    say("raw RocksDB beside it")
+    database = Rdict(str(home / "raw"), _raw_options())
+    durable = WriteOptions()
+    durable.sync = True
+    keys = sorted(f"trace20:{code}".encode() for code in sold)
+    value = b"v" * 220
+    for first in range(0, len(keys), FILL):
+        batch = WriteBatch(raw_mode=True)
+        for key in keys[first : first + FILL]:
+            batch.put(key, value)
+        database.write(batch)
+    database.flush()
+    wanted = [f"trace20:{code}".encode() for code in sold]
+    begun = time.perf_counter()
+    for first in range(0, len(wanted), 10_000):
+        some = sorted(wanted[first : first + 10_000])
+        found = database.get(some)
+        batch = WriteBatch(raw_mode=True)
+        for key, old in zip(some, found, strict=True):
+            batch.put(key, old + value)
+        database.write(batch, durable)
+    seconds = time.perf_counter() - begun
+    database.close()
+    return len(wanted) / seconds
+
+
+def _raw_options() -> Any:  # noqa: ANN401  the library has no types
+    from rocksdict import Options  # noqa: PLC0415  beside its only use
+
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    return options
+
+
+def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
+    """Claims of 5 codes from 64 threads, message bytes in, answer bytes out, each durable before it is answered."""
+    say(f"claims: {claims:,} of 5 codes, 64 threads")
+    sold = codes.random(random.Random(2), claims * 5)
+    messages = [_claim(number, sold[number * 5 : number * 5 + 5]) for number in range(claims)]
+    share = [messages[worker::64] for worker in range(64)]
+    times: list[float] = []
+    refused: list[bytes] = []
+
+    def client(own: list[bytes]) -> None:
+        for raw in own:
+            begun = time.perf_counter()
+            document = nhsa.read(raw)
+            answer = nhsa.answer(document, node.take(document))
+            times.append(time.perf_counter() - begun)
+            if b'"infcode":0' not in answer:
+                refused.append(answer)
+
+    threads = [threading.Thread(target=client, args=(own,)) for own in share]
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - begun
+    assert not refused or len(refused) < claims, refused[0]
+    times.sort()
+    rate, p99 = claims / seconds, times[int(len(times) * 0.99)] * 1000
+    note = f"median {times[len(times) // 2] * 1000:.1f} ms; refused as sold before: {len(refused)}"
+    return [
+        Measure(name="claims of 5 codes, 64 threads", value=rate, unit="claims/s", budget="≥ 3,000", met=rate >= 3000, note=note),
+        Measure(name="claims of 5 codes, p99", value=p99, unit="ms"),
+    ]
+
+
+def _claim(number: int, codes: list[str]) -> bytes:
+    at = "2026-02-01 09:00:00"
+    rows = [
+        {"feedetl_sn": str(line), "drug_trac_codg": code, "trdn_flag": "0", "min_prcunt_type": "2"}
+        for line, code in enumerate(codes)
+    ]
+    data = {
+        "psn_no": f"N{number:09d}",
+        "mdtrt_id": f"V{number}",
+        "chrg_bchno": f"O{number}",
+        "medfee_sumamt": 50,
+        "insutype": "310",
+        "minpacunt_drug_trac_cnt": len(codes),
+    }
+    return msgspec.json.encode(
+        {
+            "infno": "2207",
+            "msgid": f"H44010000001{number:018d}",
+            "mdtrtarea_admvs": "440100",
+            "insuplc_admdvs": "440100",
+            "infver": "V1.0",
+            "inf_time": at,
+            "fixmedins_code": "H44010000001",
+            "fixmedins_name": "bench",
+            "input": {"data": data, "drug_trac_info": rows},
+        }
+    )
+
+
+def _history(node: Node, codes: Codes, say: Say) -> Measure:
+    say("histories of random codes")
+    times = []
+    for code in codes.random(random.Random(3), min(5_000, codes.boxes)):
+        begun = time.perf_counter()
+        tell(node.ledger, node.catalogue, code)
+        times.append(time.perf_counter() - begun)
+    times.sort()
+    p99 = times[int(len(times) * 0.99)] * 1000
+    note = f"median {times[len(times) // 2] * 1000:.2f} ms"
+    return Measure(name="history of a random code, p99", value=p99, unit="ms", budget="< 5 ms", met=p99 < 5, note=note)
+
+
+def _version() -> Measure:
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "suyuan", "--version"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  our own program
+        times.append(time.perf_counter() - begun)
+    best = min(times)
+    return Measure(name="suyuan --version", value=best, unit="s", budget="< 0.1 s", met=best < 0.1)
+
+
+def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+    """The table's cells."""
+    for measure in bench.measures:
+        verdict = "" if measure.met is None else "yes" if measure.met else "NO"
+        raw = f"{measure.raw:,.0f} ({measure.ratio:.2f})" if measure.raw else ""
+        value = f"{measure.value:,.0f}" if measure.value >= 100 else f"{measure.value:.3g}"
+        yield measure.name, value, measure.unit, measure.budget, verdict, raw, measure.note
