@@ -1,27 +1,36 @@
 """A node: one folder with journal, tables and secrets, wired into a desk; the only place that names an engine."""
 
 import os
+import secrets as random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.content import Content
 from suyuan.formats.document import Document, Outcome
-from suyuan.intake import Desk, take, take_all, take_time
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
-from suyuan.settings import Settings, read_settings
+from suyuan.settings import FILE, Settings, read_settings
 from suyuan.settlement.policy import PRESETS
 from suyuan.storage.memory import MemoryJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
 
+if TYPE_CHECKING:
+    from suyuan.intake import Desk
+
 SECRETS = "secrets.json"
+JOURNAL = "journal"
+TABLES = "tables.sqlite"
+IMPORTING = "IMPORTING"
+"""Stands in a folder while an export is being brought in; a folder that still has it was not filled to the end."""
 
 
 class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
@@ -44,6 +53,7 @@ class Node:
     def __init__(
         self,
         folder: Path,
+        *,
         settings: Settings,
         journal: Journal,
         tables: Tables,
@@ -60,12 +70,13 @@ class Node:
 
     @classmethod
     def open(cls, folder: Path, clock: Callable[[], int] = system_clock) -> Self:
-        """Open the node in a folder, or make one there.
+        """Open the node in a folder, or make one there if the folder is empty or absent.
 
         Raises:
-            NodeUnusable: the folder cannot be used (not writable, in use, of a newer version, secrets missing).
+            NodeUnusable: the folder cannot be used (something else is in it, not writable, newer version, incomplete).
             SettingsWrong: its settings cannot be used.
         """
+        _refuse_other_folders(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,11 +87,25 @@ class Node:
         privacy = _privacy(folder)
         journal = _journal(folder, settings)
         try:
-            tables = Tables.open(folder / "tables.sqlite" if settings.engine != "memory" else ":memory:")
+            tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:")
         except BaseException:
             journal.close()
             raise
-        return cls(folder, settings, journal, tables, privacy, clock)
+        return cls(folder, settings=settings, journal=journal, tables=tables, privacy=privacy, clock=clock)
+
+    @classmethod
+    def open_existing(cls, folder: Path, clock: Callable[[], int] = system_clock) -> Self:
+        """Open the node in a folder; who only asks makes none, for a wrong folder must not answer `nothing is known`.
+
+        Raises:
+            NodeUnusable: there is no node, or as for `open`.
+            SettingsWrong: its settings cannot be used.
+        """
+        if not is_node(folder):
+            raise NodeUnusable(
+                f"there is no node in {folder}: name its folder with --dir; the first upload or import makes a new one"
+            )
+        return cls.open(folder, clock)
 
     def reload_catalogue(self) -> None:
         """Read the catalogue from the tables; uploads from now on are judged by it."""
@@ -89,7 +114,14 @@ class Node:
     def use_catalogue(self, content: Content) -> None:
         """Judge uploads from now on by this catalogue."""
         self.catalogue = Catalogue(content)
-        self.desk = Desk(
+        self.__dict__.pop("desk", None)
+
+    @cached_property
+    def desk(self) -> "Desk":
+        """Where uploads are taken and judged; what only asks never needs it, and starts faster without."""
+        from suyuan.intake import Desk  # noqa: PLC0415  costs a third of the start
+
+        return Desk(
             ledger=self.ledger,
             catalogue=self.catalogue,
             privacy=self.privacy,
@@ -100,14 +132,20 @@ class Node:
 
     def take(self, document: Document, by: str = "") -> Outcome:
         """Take one document in (`intake.take`)."""
+        from suyuan.intake import take  # noqa: PLC0415  as for the desk
+
         return take(self.desk, document, by)
 
     def take_all(self, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
         """Take documents in, one after the other (`intake.take_all`)."""
+        from suyuan.intake import take_all  # noqa: PLC0415  as for the desk
+
         return take_all(self.desk, documents, by)
 
     def take_time(self) -> int:
         """Write what has fallen due (`intake.take_time`); nothing in a rehearsal."""
+        from suyuan.intake import take_time  # noqa: PLC0415  as for the desk
+
         return 0 if self.ledger.rehearsing else take_time(self.desk)
 
     def rehearse(self, on: bool = True) -> None:  # noqa: FBT001, FBT002  reads as said
@@ -126,43 +164,82 @@ class Node:
         self.close()
 
 
+def is_node(folder: Path) -> bool:
+    """Whether a node has been made in this folder; nothing is opened or written."""
+    return any((folder / name).exists() for name in (JOURNAL, TABLES, IMPORTING))
+
+
+def _refuse_other_folders(folder: Path) -> None:
+    """A node is made in a folder of its own; one not filled to the end, or without its journal, stays shut."""
+    try:
+        held = {entry.name for entry in os.scandir(folder)}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NodeUnusable(
+            f"the folder {folder} cannot be used: {error.strerror}; choose another with --dir"
+        ) from error
+    if IMPORTING in held:
+        raise NodeUnusable(f"an import into {folder} was not finished: delete the folder and import again")
+    if TABLES in held and JOURNAL not in held:
+        raise NodeUnusable(
+            f"{folder} has lost its {JOURNAL}: restore it from a copy; it is not started anew, for then paid boxes "
+            "would be paid again"
+        )
+    others = sorted(name for name in held - {SECRETS, FILE} if not name.startswith("."))
+    if JOURNAL not in held and others:
+        raise NodeUnusable(f"{folder} holds something else ({others[0]}): choose an empty or new folder with --dir")
+
+
 def _journal(folder: Path, settings: Settings) -> Journal:
     if settings.engine == "memory":
+        if (folder / JOURNAL).exists():
+            raise NodeUnusable(f"{folder} keeps a journal: the engine memory would not see it; use the engine rocks")
         return MemoryJournal()
-    return RocksJournal(folder / "journal", block_cache_bytes=settings.block_cache_mb * MIB)
+    return RocksJournal(folder / JOURNAL, block_cache_bytes=settings.block_cache_mb * MIB)
 
 
 def _privacy(folder: Path) -> Privacy:
     """The node's secrets: made once, readable by its owner only. Lost secrets are never replaced in silence."""
     path = folder / SECRETS
-    if path.exists():
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=_Secrets)
-            return Privacy(kept.person_key, kept.seal_key)
-        except (OSError, msgspec.DecodeError, ValueError) as error:
-            raise NodeUnusable(f"{path} cannot be read: {error}; restore it from its backup") from error
-    if (folder / "journal").exists():
-        raise NodeUnusable(f"{path} is missing beside a journal: restore it, or pseudonyms would no longer match")
-    keys = Privacy.new().keys()
-    place_secrets(folder, b"".join(keys))
-    return Privacy(*keys)
+    if not path.exists():
+        if (folder / JOURNAL).exists():
+            raise NodeUnusable(f"{path} is missing beside a journal: restore it, or pseudonyms would no longer match")
+        place_secrets(folder, b"".join(Privacy.new().keys()))
+    return read_secrets(folder)
 
 
-def place_secrets(folder: Path, keys: bytes) -> None:
-    """Write a node's two secrets (32 and 16 bytes) into its folder, for its owner only; existing ones are never replaced.
+def read_secrets(folder: Path) -> Privacy:
+    """The secrets kept in a node's folder.
 
     Raises:
-        NodeUnusable: there are secrets already, or the folder cannot be written.
+        NodeUnusable: they cannot be read.
     """
     path = folder / SECRETS
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
+        kept = msgspec.json.decode(path.read_bytes(), type=_Secrets)
+        return Privacy(kept.person_key, kept.seal_key)
+    except (OSError, msgspec.DecodeError, ValueError) as error:
+        raise NodeUnusable(f"{path} cannot be read: {error}; restore it from its backup") from error
+
+
+def place_secrets(folder: Path, keys: bytes) -> None:
+    """Write a node's two secrets (32 and 16 bytes) into its folder, for its owner only, whole or not at all.
+
+    Secrets that are there already stay: of two processes that make a node at the same time, the first one's hold.
+
+    Raises:
+        NodeUnusable: the folder cannot be written.
+    """
+    path = folder / SECRETS
+    unfinished = folder / f".{SECRETS}.{random.token_hex(4)}"
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.encode(_Secrets(keys[:32], keys[32:])))
             file.flush()
             os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise NodeUnusable(f"{path} exists already: choose an empty folder with --dir") from error
+        with suppress(FileExistsError):
+            os.link(unfinished, path)
+        unfinished.unlink()
     except OSError as error:
         raise NodeUnusable(f"{path} cannot be written: {error.strerror}; choose another folder with --dir") from error

@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 
 import cyclopts
 
@@ -16,6 +18,7 @@ app = cyclopts.App(
     help="Drug traceability: one box, one code, one paid claim. 药品追溯：一盒一码，一码一结。",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 app.command("suyuan.cli.demo:demo", name="demo")
@@ -35,35 +38,82 @@ app.command("suyuan.cli.doctor:doctor", name="doctor")
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; answers its exit code. Refusals are words on standard error, never a traceback."""
+    _print_anything()
     try:
-        result = app(list(arguments), exit_on_error=False, print_error=True)
+        result = app([_as_text(argument) for argument in arguments], exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except cyclopts.CycloptsError:
         return USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FINE
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; what was acknowledged is kept, run the command again to go on\n")
         return FAILED
     except Exception as error:
-        words = _in_words(error)
-        if words is None:
+        refusal = _refusal(error)
+        if refusal is None:
             raise
+        code, words = refusal
         sys.stderr.write(f"suyuan: {words}\n")
-        return FAILED
+        _flush_or_drop()
+        return code
     return result if isinstance(result, int) else FINE
 
 
-def _in_words(error: Exception) -> str | None:
-    """The words of a refusal; None for what is our own mistake and deserves its traceback."""
-    from suyuan.ledger.ledger import Contention  # noqa: PLC0415  loaded only when something went wrong
+def _refusal(error: Exception) -> tuple[int, str] | None:
+    """Exit code and words of a refusal; None for what is our own mistake and deserves its traceback."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  loaded only when something went wrong
+
+    from suyuan.cli.output import Misuse, Unreadable  # noqa: PLC0415
+    from suyuan.ledger.ledger import Contention  # noqa: PLC0415
     from suyuan.node import NodeUnusable  # noqa: PLC0415
     from suyuan.settings import SettingsWrong  # noqa: PLC0415
     from suyuan.storage.refusals import JournalRefusal  # noqa: PLC0415
     from suyuan.storage.tables import TablesError  # noqa: PLC0415
 
+    if isinstance(error, Misuse):
+        return USAGE, str(error)
+    if isinstance(error, Unreadable):
+        return FINDINGS, str(error)
     if isinstance(error, (NodeUnusable, SettingsWrong, JournalRefusal, TablesError, Contention)):
-        return str(error)
+        return FAILED, str(error)
+    if isinstance(error, DBAPIError):
+        return (
+            FAILED,
+            f"the tables beside the journal could not be read or written: {error.orig}; see to disk and rights",
+        )
     if isinstance(error, OSError):
-        return f"{error.filename or ''}: {error.strerror or error}"
+        reason = error.strerror or str(error)
+        return FAILED, f"{error.filename}: {reason}" if error.filename else reason
     return None
+
+
+def _as_text(argument: str) -> str:
+    """An argument whose bytes are no UTF-8 as text that can be stored; the name of a file stays as it is."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        if not os.path.exists(argument):  # noqa: PTH110  a Path would say the same
+            return os.fsencode(argument).decode("utf-8", "replace")
+    return argument
+
+
+def _print_anything() -> None:
+    """Let a terminal or locale without Chinese show what it cannot print as escapes, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_or_drop() -> None:
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    _drop_output()
+
+
+def _drop_output() -> None:
+    """Nobody takes the output any more: what is still buffered must not fail a second time at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,7 @@
-"""What commands print: JSON lines for programs, tables for people."""
+"""What commands take and print in common: the data folder, JSON lines for programs, tables for people, refusals."""
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +11,19 @@ import msgspec
 Format = Annotated[
     Literal["table", "json"], cyclopts.Parameter(name="--format", help="table for people, json for programs.")
 ]
-Folder = Annotated[
-    Path, cyclopts.Parameter(name="--dir", env_var="SUYUAN_DIR", help="Data folder of the node.")
-]
+Folder = Annotated[Path, cyclopts.Parameter(name="--dir", env_var="SUYUAN_DIR", help="Data folder of the node.")]
 DEFAULT_FOLDER = Path("suyuan-data")
 
-_CHINA = timezone(timedelta(hours=8))
+_WIDTH = 200
+"""Of tables in a file or a pipe, where no terminal sets one."""
+
+
+class Misuse(Exception):  # noqa: N818  the reader's word for it
+    """The command was called wrongly in a way that only the command can see; exit code 2."""
+
+
+class Unreadable(Exception):  # noqa: N818  the reader's word for it
+    """A file or picture that a command was given cannot be used; exit code 1."""
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  any record of ours
@@ -29,11 +35,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     """A table on the terminal; as wide as it needs to be where the output is a file."""
     from rich.console import Console  # noqa: PLC0415  costs more than most commands
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        table.add_row(*(Text(str(cell)) for cell in row))  # as it is: a code may look like markup
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def say(text: str) -> None:
@@ -46,11 +53,9 @@ def warn(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def clock_time(moment: int) -> str:
-    """µs UTC as Beijing time to the second."""
-    if not moment:
-        return ""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).astimezone(_CHINA).strftime("%Y-%m-%d %H:%M:%S")
+def plain_time(iso: str) -> str:
+    """An ISO time as a reader takes it in: to the second, without the zone, which is China's throughout."""
+    return iso[:19].replace("T", " ")
 
 
 def yuan(amount: int) -> str:

@@ -1,12 +1,10 @@
 """A progress bar with rate and time left, on a terminal; silence elsewhere."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-from suyuan.formats.document import Document
 
 
 class Progress:
@@ -22,15 +20,23 @@ class Progress:
     def __enter__(self) -> Self:
         if not self._quiet:
             from rich.console import Console  # noqa: PLC0415  costs more than a small file
-            from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn  # noqa: I001, PLC0415
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+            from rich.progress import Progress as Bar  # noqa: PLC0415
 
-            words = TextColumn("{task.fields[rate]}")
-            self._bar = Bar("[progress.percentage]{task.percentage:>3.0f}%", BarColumn(), words, TimeRemainingColumn(), console=Console(stderr=True))
+            columns = (
+                "[progress.percentage]{task.percentage:>3.0f}%",
+                BarColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Bar(*columns, console=Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task("", total=self.total or None, rate="")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -41,10 +47,3 @@ class Progress:
             task = self._bar.tasks[0]
             rate = self.records / task.elapsed if task.elapsed else 0
             self._bar.update(self._task, advance=size, rate=f"{self.records:,} records, {rate:,.0f}/s")
-
-
-def counted(documents: Iterable[Document], progress: Progress) -> Iterator[Document]:
-    """The documents, each counted once it has been dealt with."""
-    for document in documents:
-        yield document
-        progress.step(len(document.raw), len(document.records))

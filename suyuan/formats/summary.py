@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from suyuan.formats.document import Document, Outcome
-from suyuan.ledger.scan import Result
+from suyuan.formats.faults import NOTE
+from suyuan.ledger.scan import Problem, Result
 from suyuan.ledger.statuses import STATUS
 from suyuan.settlement.claim import ClaimVerdict
 
@@ -25,10 +26,11 @@ class Summary(msgspec.Struct, kw_only=True):
 
     def add(self, document: Document, outcome: Outcome) -> None:
         """Count one document with its answer."""
+        problems = {problem.where for problem in document.problems if problem.code != NOTE}
         if outcome.fatal:
-            self.rejected += max(1, len(document.records) + len(document.problems))
+            self.rejected += max(1, len(document.records) + len(problems))
         else:
-            self.rejected += len({problem.where for problem in document.problems})
+            self.rejected += len(problems)
             for result in outcome.results:
                 word = fate_of(result)
                 setattr(self, word, getattr(self, word) + 1)
@@ -54,8 +56,8 @@ def faults_of(document: Document, outcome: Outcome) -> Iterator[tuple[str, str]]
         yield "", outcome.fatal
         return
     for problem in document.problems:
-        value = f"（{problem.value}）" if problem.value else ""
-        yield problem.where, f"{problem.what}{value}{'；' if problem.do else ''}{problem.do}"
+        if problem.code != NOTE:
+            yield problem.where, _in_words(problem)
     for result in outcome.results:
         if fate_of(result) != "rejected":
             continue
@@ -67,6 +69,18 @@ def faults_of(document: Document, outcome: Outcome) -> Iterator[tuple[str, str]]
                 result.where,
                 f"{result.code} {status.name}: {result.message or status.meaning_zh}；{status.next_action_zh}",
             )
+
+
+def notes_of(document: Document, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """(where, remark in words) of what was left out of lines that were taken all the same."""
+    for problem in () if outcome.fatal else document.problems:
+        if problem.code == NOTE:
+            yield problem.where, _in_words(problem)
+
+
+def _in_words(problem: Problem) -> str:
+    value = f" ({problem.value})" if problem.value else ""
+    return f"{problem.what}{value}{'. ' if problem.do else ''}{problem.do}"
 
 
 def answer(document: Document, outcome: Outcome) -> bytes:

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from suyuan.formats.document import Document, Outcome
 from suyuan.intake.deadlines import take_time
-from suyuan.intake.desk import Desk
-from suyuan.intake.prepare import Preparer, Speaker, day_of, speaker_of
+from suyuan.intake.desk import Desk, day_of
+from suyuan.intake.prepare import Preparer, Speaker, speaker_of
 from suyuan.intake.upload import Upload
 
 __all__ = ["Desk", "take", "take_all", "take_time"]
@@ -55,6 +55,8 @@ def _store(desk: Desk, upload: Upload | Outcome) -> Outcome:
     if isinstance(upload, Outcome):
         return upload
     outcome = desk.ledger.transact(upload.keys(), upload.decide, upload.more)
+    if not desk.ledger.rehearsing:
+        upload.look_again()
     outcome.problems = upload.document.problems
     outcome.received = upload.preparer.now
     return outcome

@@ -1,22 +1,24 @@
 """Claims: fee lines, settlements and pre-settlements, judged line by line and drawn down all or nothing (R9–R14)."""
 
+import itertools
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
-from suyuan.intake.desk import Desk
-from suyuan.intake.prepare import Preparer, hold_keys, quantity_of
-from suyuan.intake.scans import raise_alerts, standing_holds, write_fact, write_line
+from suyuan.intake.claim_lines import PreparedClaim
+from suyuan.intake.prepare import quantity_of
+from suyuan.intake.scans import is_line, judge_line, raise_alerts, standing_holds, write_fact, write_line
 from suyuan.ledger.admission import DAY, Admission, Fact, admit, iso_day
 from suyuan.ledger.alerts import alert_id, evidence
-from suyuan.ledger.balances import admit_line
 from suyuan.ledger.box import WHOLE
+from suyuan.ledger.events import Event
 from suyuan.ledger.keys import alert_key, claim_key, digest
 from suyuan.ledger.ledger import Books
-from suyuan.ledger.scan import Result, Scan
+from suyuan.ledger.scan import Result
 from suyuan.ledger.statuses import STATUS, ordered
-from suyuan.settlement.claim import Claim, ClaimLine, ClaimVerdict, CodeVerdict, FeeLine, LineVerdict
-from suyuan.settlement.claim_file import ClaimFile, Reported, Settlement
+from suyuan.settlement.claim import ClaimLine, ClaimVerdict, CodeVerdict, FeeLine, LineVerdict
+from suyuan.settlement.claim_file import ClaimFile, Settlement
 from suyuan.settlement.verdict import (
     CONTEST,
     answered_verdict,
@@ -46,149 +48,8 @@ class JudgedLine(msgspec.Struct, gc=False):
     codes: list[Judged]
     reasons: tuple[str, ...]
     verdict: str
-
-
-class PreparedClaim:
-    """A claim with its identity; its lines are completed from the claim file once that is fetched."""
-
-    def __init__(self, desk: Desk, preparer: Preparer, claim: Claim) -> None:
-        self.desk = desk
-        self.preparer = preparer
-        self.claim = claim
-        speaker = preparer.speaker
-        self.when = claim.event_time or preparer.now
-        references = dict(claim.references)
-        if "receipt" in references:
-            references["receipt"] = f"{references['receipt']}@{iso_day(self.when)}"
-        self.references = references
-        self.institution = speaker.institution
-        self.key = claim_key(self.institution, references)
-        strongest = next(
-            (f"{kind}:{references[kind]}" for kind in ("order", "visit", "receipt") if kind in references), ""
-        )
-        self.fact = digest(self.institution, "claimed", strongest or f"time:{self.when}")
-        self.person = desk.privacy.pseudonym(claim.person) if claim.person else ""
-        self.content = digest(
-            claim.setting,
-            claim.person,
-            str(claim.amount),
-            *(
-                f"{line.line}|{line.quantity}|{line.amount}|{code.code}|{code.split:d}"
-                for line in claim.lines
-                for code in line.codes
-            ),
-            *(f"{line.line}|{line.product}|{line.quantity}|{line.amount}" for line in claim.lines),
-        )
-        self.mode = desk.policy.mode(iso_day(self.when), speaker.region, claim.fund)
-        scans = [
-            self._scan(line, code.code, code.where, split=code.split) for line in claim.lines for code in line.codes
-        ]
-        self._codeless: dict[str, Fact] = {}
-        """Lines without code, prepared once: a second preparation would count them as further equal lines."""
-        facts = iter(preparer.facts(scans))
-        self.sent = [(line, [next(facts) for _ in line.codes]) for line in claim.lines]
-
-    def _scan(self, line: ClaimLine, code: str, where: str, *, split: bool = False) -> Scan:
-        return Scan(
-            kind="claimed",
-            code=code,
-            where=where,
-            event_time=self.when,
-            references=dict(self.claim.references),
-            line=line.line,
-            product=line.product,
-            quantity=line.quantity or "1",
-            split=split,
-            price=line.price,
-            person=self.claim.person,
-            fund=self.claim.fund,
-        )
-
-    def keys(self) -> set[str]:
-        """First round: the claim file and every code that was sent."""
-        keys = {self.key}
-        for _, facts in self.sent:
-            for fact in facts:
-                keys.update((fact.key, *fact.readings))
-                if fact.balance:
-                    keys.add(fact.balance)
-        return keys
-
-    def more(self, books: Books) -> set[str]:
-        """Next rounds: boxes that the visit's reports name, balances of lines without code, orders on products and batches."""
-        wanted: set[str] = set()
-        for _, facts in self.lines(ClaimFile.of(books.past(self.key))):
-            for fact in facts:
-                wanted.add(fact.key)
-                if fact.balance:
-                    wanted.add(fact.balance)
-                elif fact.key in books.histories:
-                    wanted.update(hold_keys(fact, books.box(fact.key).lot))
-        return wanted
-
-    def lines(self, file: ClaimFile) -> list[tuple[ClaimLine, list[Fact]]]:
-        """The claim's lines completed from its fee lines; inpatient lines take their codes from the visit's reports."""
-        lines = [(self._with_fee(line, file), facts) for line, facts in self.sent]
-        known = {line.line for line, _ in lines}
-        order = self.references.get("order", "")
-        lines += [
-            (_line_of_fee(row), [])
-            for name, row in file.fees.items()
-            if name not in known and (not order or row["order"] in {"", order})
-        ]
-        reports = file.unclaimed_reports() if self.claim.setting == "inpatient" else []
-        for line, facts in lines:
-            if not facts:
-                facts.extend(self._from_reports(line, reports))
-            if not facts:
-                facts.extend(self._without_code(line))
-            for fact in facts:
-                self._complete(fact, line, len(facts))
-        return lines
-
-    def _with_fee(self, line: ClaimLine, file: ClaimFile) -> ClaimLine:
-        row = file.fees.get(line.line)
-        if row is None:
-            return line
-        fee = _line_of_fee(row)
-        return msgspec.structs.replace(
-            line,
-            product=line.product or fee.product,
-            quantity=line.quantity or fee.quantity,
-            price=line.price or fee.price,
-            amount=line.amount or fee.amount,
-        )
-
-    def _from_reports(self, line: ClaimLine, reports: list[Reported]) -> list[Fact]:
-        found = [report for report in reports if report.product == line.product]
-        for report in found:
-            reports.remove(report)
-        return [self._fact_of(report, line) for report in found]
-
-    def _fact_of(self, report: Reported, line: ClaimLine) -> Fact:
-        fact = self.preparer.facts([self._scan(line, report.code, line.where, split=report.split)])[0]
-        fact.key, fact.n, fact.m = report.key, report.n, report.m
-        return fact
-
-    def _without_code(self, line: ClaimLine) -> list[Fact]:
-        fact = self._codeless.get(line.line)
-        if fact is None:
-            fact = self.preparer.fact_without_code(self._scan(line, "", line.where), self.claim.setting)
-            self._codeless[line.line] = fact
-        return [fact] if fact.balance else []
-
-    def _complete(self, fact: Fact, line: ClaimLine, codes: int) -> None:
-        """What only the fee line says: the billed product (R14) and how many units of a split box (R18)."""
-        fact.product = line.product
-        fact.references = self.references
-        if not fact.product_key or not line.product:
-            return
-        catalogue = self.desk.catalogue
-        fact.differs = catalogue.same_product(fact.product_key, line.product, self.preparer.speaker.day) is False
-        edge = self.preparer.edge(fact.product_key)
-        if fact.split and fact.m == 1 and edge is not None and edge.units_reviewed and codes == 1:
-            part = quantity_of(line.quantity or "1")
-            fact.n, fact.m = part.numerator, edge.units * part.denominator
+    awaited: int = 0
+    """How many scans it waits for (R13)."""
 
 
 def take_fee_lines(books: Books, fees: list[FeeLine], institution: str, document: str) -> list[Result]:
@@ -197,7 +58,7 @@ def take_fee_lines(books: Books, fees: list[FeeLine], institution: str, document
     for fee in fees:
         by_key.setdefault(claim_key(institution, fee.references), []).append(fee)
     for key, rows in by_key.items():
-        lines = [
+        lines: list[dict[str, Any]] = [
             {
                 "line": row.line,
                 "product": row.product,
@@ -209,6 +70,9 @@ def take_fee_lines(books: Books, fees: list[FeeLine], institution: str, document
             }
             for row in rows
         ]
+        known = ClaimFile.of(books.past(key)).fees
+        if all(known.get(row["line"]) == row for row in lines):
+            continue
         books.add(
             key,
             "fee_line",
@@ -223,19 +87,19 @@ def take_fee_lines(books: Books, fees: list[FeeLine], institution: str, document
 
 
 def take_claim(books: Books, prepared: PreparedClaim, *, reversed_before: bool = False) -> ClaimVerdict:
-    """Judge a claim; unless it only asks for advice, draw its codes down and store the verdict, all or nothing (R12)."""
+    """Judge a claim; unless it asks for advice, draw its codes down and store the verdict: all or nothing (R12)."""
     file = ClaimFile.of(books.past(prepared.key))
     earlier = file.open_with(prepared.fact)
-    if earlier is not None and not prepared.claim.advice:
+    if earlier is not None:
         return _answer_again(prepared, earlier)
-    lines = _judge_lines(books, prepared, file)
+    lines = _judge_lines(books, prepared)
     verdict = _claim_verdict(prepared, lines)
-    if prepared.claim.advice:
-        verdict.advice = True
-        return verdict
-    if reversed_before:
-        verdict.verdict, verdict.problems = "refuse", ("该笔结算已被冲正（2601先于本报文到达）",)
-    _write_claim(books, prepared, lines, verdict)
+    if prepared.malformed:
+        _refuse_whole(verdict, "报文中有无法读取的内容，整单未通过，请按提示修改后重新上传")
+    elif reversed_before:
+        _refuse_whole(verdict, "该笔结算已被冲正（2601先于本报文到达）")
+    if not prepared.claim.advice:
+        prepared.sequence = _write_claim(books, prepared, lines, verdict)
     return verdict
 
 
@@ -243,10 +107,12 @@ def _answer_again(prepared: PreparedClaim, earlier: Settlement) -> ClaimVerdict:
     """R6, R8: the same claim sent again finds itself; other content under its key is refused."""
     if earlier.content == prepared.content:
         answer = msgspec.convert(earlier.detail, ClaimVerdict)
-        answer.first = False
+        answer.first, answer.advice = False, prepared.claim.advice
+        prepared.sequence = earlier.sequence
         return answer
     return ClaimVerdict(
         verdict="refuse",
+        advice=prepared.claim.advice,
         amount=prepared.claim.amount,
         refused=prepared.claim.amount,
         problems=(f"{STATUS['key_reused'].meaning_zh}：{STATUS['key_reused'].next_action_zh}",),
@@ -254,52 +120,83 @@ def _answer_again(prepared: PreparedClaim, earlier: Settlement) -> ClaimVerdict:
     )
 
 
-def _judge_lines(books: Books, prepared: PreparedClaim, file: ClaimFile) -> list[JudgedLine]:
+def _refuse_whole(verdict: ClaimVerdict, why: str) -> None:
+    """Refuse a claim for what concerns all of it."""
+    verdict.verdict, verdict.settlement, verdict.problems = "refuse", "", (why,)
+    verdict.paid, verdict.held, verdict.refused = 0, 0, verdict.amount
+    verdict.contest = CONTEST
+    for line in verdict.lines:
+        line.paid = 0
+
+
+def _judge_lines(books: Books, prepared: PreparedClaim) -> list[JudgedLine]:
     seen: set[str] = set()
     pending: dict[str, Fraction] = {}
-    lines = prepared.lines(file)
-    codes = sum(len(line.codes) for line, _ in lines)
-    claim = prepared.claim
-    expected = max(0, claim.expected_drug) + max(0, claim.expected_consumable)
-    waits = claim.setting == "inpatient" or expected > codes
-    waits = waits and claim.setting in prepared.desk.policy.awaiting_settings
+    lines = prepared.lines(books)
+    prepared.facts = [fact for _, facts in lines for fact in facts]
+    missing = prepared.expected - sum(bool(fact.code) for fact in prepared.facts)
+    waits = prepared.waits and (prepared.claim.setting == "inpatient" or missing > 0)
     judged = []
     for line, facts in lines:
         entries = [_judge_code(books, prepared, fact, seen, pending) for fact in facts]
         reasons: tuple[str, ...] = ()
-        if not entries:
+        if not entries and not _is_of_a_service(line):
             reasons = ("awaiting_scan",) if waits else ("not_scanned",)
-        own = answered_verdict(worst(STATUS[reason].verdict for reason in reasons), reasons, prepared.mode)
-        judged.append(JudgedLine(line, entries, reasons, worst([own, *(entry.verdict for entry in entries)])))
+        judged.append(JudgedLine(line, entries, reasons, _line_verdict_of(prepared, entries, reasons)))
+    if waits:
+        _await_scans(prepared, judged, missing)
     return judged
+
+
+def _line_verdict_of(prepared: PreparedClaim, entries: list[Judged], reasons: tuple[str, ...]) -> str:
+    own = answered_verdict(worst(STATUS[reason].verdict for reason in reasons), reasons, prepared.mode)
+    return worst([own, *(entry.verdict for entry in entries)])
+
+
+def _is_of_a_service(line: ClaimLine) -> bool:
+    """Codes of drugs and consumables begin with a letter; treatments and beds have nothing to scan."""
+    return line.product[:1].isdigit()
+
+
+def _await_scans(prepared: PreparedClaim, judged: list[JudgedLine], missing: int) -> None:
+    """R13: how many scans each line waits for; where every line has codes, the fullest waits for what is missing."""
+    waiting = [entry for entry in judged if entry.reasons == ("awaiting_scan",)]
+    if missing > 0 and not waiting and judged:
+        entry = max(judged, key=lambda entry: quantity_of(entry.line.quantity) - len(entry.codes))
+        entry.reasons = ("awaiting_scan",)
+        entry.verdict = _line_verdict_of(prepared, entry.codes, entry.reasons)
+        waiting = [entry]
+    for place, entry in enumerate(waiting):
+        entry.awaited = max(1, int(quantity_of(entry.line.quantity)))
+        if missing > 0:
+            # What the claim says of all its lines together is surer than a quantity, which may count tablets.
+            others = len(waiting) - place - 1
+            entry.awaited = max(1, min(entry.awaited, missing - others) if others else missing)
+            missing -= entry.awaited
 
 
 def _judge_code(
     books: Books, prepared: PreparedClaim, fact: Fact, seen: set[str], pending: dict[str, Fraction]
 ) -> Judged:
     holds = standing_holds(books, fact)
-    rules = prepared.desk.policy.rules
-    if fact.balance or fact.key.startswith("line:"):
-        history = books.past(fact.key)
-        last = books.last(fact.balance) if fact.balance else None
-        admission = admit_line(fact, history[-1] if history else None, last, holds)
-        fits = True
+    fits = True
+    if is_line(fact):
+        admission = judge_line(books, fact, holds)
     elif fact.key in seen and not fact.split:
         admission = Admission("duplicate_in_document", ("duplicate_in_document",), relates=books.box(fact.key).sequence)
-        fits = False
     else:
         box = books.box(fact.key)
-        admission = admit(fact, box, holds, rules, books.now)
+        admission = admit(fact, box, holds, prepared.desk.policy.rules, books.now)
         part = Fraction(fact.n, fact.m) if fact.m else Fraction(0)
-        before = pending.get(fact.key, Fraction(0))
-        fits = admission.status == "first_answer" or box.claimed_units() + before + part <= WHOLE
-        if not fits and before:
-            admission = _with_reason(admission, "over_split")
-        pending[fact.key] = before + part
+        pending[fact.key] = pending.get(fact.key, Fraction(0)) + part
+        fits = box.claimed_units() + pending[fact.key] <= WHOLE
     seen.add(fact.key)
+    if admission.status == "first_answer":
+        # The claim itself is new: its number was used before, for another visit.
+        admission = Admission("key_reused", ("key_reused",), relates=admission.relates)
+    elif not fits and natural_verdict(admission) == "pay":
+        admission = _with_reason(admission, "over_split")
     natural = natural_verdict(admission)
-    if not fits and natural == "pay":
-        natural = "refuse"
     answered = answered_verdict(natural, admission.reasons, prepared.mode)
     return Judged(fact, admission, answered, draws(natural, answered, admission, fits=fits))
 
@@ -316,13 +213,15 @@ def _claim_verdict(prepared: PreparedClaim, lines: list[JudgedLine]) -> ClaimVer
     verdict = worst(line.verdict for line in shown)
     if verdict == "refuse":
         # One pass or fail for the whole message: nothing is drawn down (R12).
-        return ClaimVerdict(verdict=verdict, amount=amount, refused=amount, lines=shown, contest=CONTEST)
+        return ClaimVerdict(
+            verdict=verdict, advice=prepared.claim.advice, amount=amount, refused=amount, lines=shown, contest=CONTEST
+        )
     paid, held, refused = money(shown)
     if not shown:
         paid = amount
     return ClaimVerdict(
         verdict=verdict,
-        settlement="" if prepared.claim.advice else "pending",
+        advice=prepared.claim.advice,
         amount=amount,
         paid=paid,
         held=held,
@@ -378,7 +277,8 @@ def _facts_to_show(judged: Judged) -> dict[str, str]:
     }
 
 
-def _write_claim(books: Books, prepared: PreparedClaim, lines: list[JudgedLine], verdict: ClaimVerdict) -> None:
+def _write_claim(books: Books, prepared: PreparedClaim, lines: list[JudgedLine], verdict: ClaimVerdict) -> int:
+    """Write every code, the verdict, and the pointer by which a cancel finds it; answers the verdict's sequence."""
     failed = verdict.verdict == "refuse"
     references = dict(prepared.references)
     if not failed:
@@ -390,10 +290,9 @@ def _write_claim(books: Books, prepared: PreparedClaim, lines: list[JudgedLine],
             written = _write_code(books, prepared, judged, code, references, failed=failed)
             if written is not None:
                 codes.append(written)
-        if "awaiting_scan" in entry.reasons and not failed:
-            count = int(quantity_of(entry.line.quantity or "1"))
-            awaiting[entry.line.line] = {"product": entry.line.product, "count": max(1, count)}
-    books.add(
+        if entry.awaited and not failed:
+            awaiting[entry.line.line] = {"product": entry.line.product, "count": entry.awaited}
+    stored = books.add(
         prepared.key,
         "claimed",
         event_time=prepared.when,
@@ -404,13 +303,14 @@ def _write_claim(books: Books, prepared: PreparedClaim, lines: list[JudgedLine],
         reasons=tuple(dict.fromkeys(reason for line in verdict.lines for reason in line.reasons)) or ("accepted",),
         verdict=verdict.verdict,
         fact=prepared.fact,
+        attempt=1 + sum(event.fact == prepared.fact for event in books.past(prepared.key)),
         content=prepared.content,
         drawn=not failed,
         references=references,
         price=verdict.amount,
         fund=prepared.claim.fund,
         person=prepared.person,
-        deadline=_deadline(books, prepared, verdict, awaiting=bool(awaiting)),
+        deadline=0 if failed else _deadline(books, prepared, verdict, awaiting=bool(awaiting)),
         document=prepared.preparer.sealed,
         software=prepared.preparer.document.software,
         detail={
@@ -421,9 +321,25 @@ def _write_claim(books: Books, prepared: PreparedClaim, lines: list[JudgedLine],
             "insured_area": prepared.claim.insured_area,
         },
     )
-    if not failed and "visit" not in references:
-        pointer = claim_key(prepared.institution, {"settlement": verdict.settlement})
-        books.add(pointer, "claimed", actor=prepared.institution, verdict="refuse", detail={"claim": prepared.key})
+    if not failed:
+        _follow_up(books, prepared, verdict, stored, awaiting=bool(awaiting))
+    return stored.sequence
+
+
+def _follow_up(books: Books, prepared: PreparedClaim, verdict: ClaimVerdict, stored: Event, *, awaiting: bool) -> None:
+    pointer = claim_key(prepared.institution, {"settlement": verdict.settlement})
+    books.add(pointer, "claimed", actor=prepared.institution, verdict="refuse", detail={"claim": prepared.key})
+    if awaiting and verdict.verdict == "hold":
+        # The claim's own deadline is that of its missing scans; its hold has a later one.
+        deadline = books.now + prepared.desk.policy.hold_days * DAY
+        books.add(
+            prepared.key,
+            "corrected",
+            actor=prepared.institution,
+            corrects=stored.sequence,
+            deadline=deadline,
+            detail={"filled": []},
+        )
 
 
 def worst_status(verdict: ClaimVerdict) -> str:
@@ -439,10 +355,17 @@ def _deadline(books: Books, prepared: PreparedClaim, verdict: ClaimVerdict, *, a
 
 
 def _settlement_id(books: Books, prepared: PreparedClaim) -> str:
-    """setl_id of 30 characters: institution, business day, and a number that is the same when decided again."""
+    """setl_id of 30 characters: institution, business day, and a number that is the same when decided again.
+
+    A number that was given out before is known as soon as its pointer proved stale; then the next one is taken.
+    """
     attempt = books.next_sequence(prepared.key)
-    number = int(digest(prepared.fact, str(attempt)), 16) % 10**10
-    return f"{prepared.institution[:12]:0<12}{iso_day(prepared.when).replace('-', '')}{number:010d}"
+    for salt in itertools.count():
+        number = int(digest(prepared.fact, str(attempt), str(salt)), 16) % 10**10
+        settlement = f"{prepared.institution[:12]:0<12}{iso_day(prepared.when).replace('-', '')}{number:010d}"
+        if not books.past(claim_key(prepared.institution, {"settlement": settlement})):
+            return settlement
+    raise AssertionError("counting never ends")
 
 
 def _write_code(
@@ -455,18 +378,16 @@ def _write_code(
     failed: bool,
 ) -> tuple[str, int] | None:
     fact, admission = judged.fact, judged.admission
-    if admission.status in {"first_answer", "key_reused"}:
+    if admission.status == "key_reused":
         return None
     fact.references = references
     fact.fund = prepared.claim.fund
     admission.drawn = judged.drawn and not failed
     stored = "refuse" if failed else judged.verdict
-    if fact.balance or fact.key.startswith("line:"):
-        event = write_line(books, fact, admission, stored)
+    shown.alert = raise_alerts(books, fact, admission, standing_holds(books, fact), prepared.desk.policy.rules)
+    if is_line(fact):
+        event = write_line(books, fact, admission, stored, shown.alert)
     else:
-        rules = prepared.desk.policy.rules
-        holds = standing_holds(books, fact)
-        shown.alert = raise_alerts(books, fact, admission, holds, rules)
         _alert_two_funds(books, judged, stored)
         if failed:
             admission.deadline = 0
@@ -496,16 +417,4 @@ def _alert_two_funds(books: Books, judged: Judged, stored: str) -> None:
         references=fact.references,
         fund=fact.fund,
         detail={**evidence(fact, judged.admission, "two_funds"), "funds": [against.claim.fund, fact.fund]},
-    )
-
-
-def _line_of_fee(row: dict[str, object]) -> ClaimLine:
-    return ClaimLine(
-        line=str(row["line"]),
-        where=f"feedetail {row['line']}",
-        product=str(row["product"]),
-        item=str(row["item"]),
-        quantity=str(row["quantity"]),
-        price=int(str(row["price"])),
-        amount=int(str(row["amount"])),
     )

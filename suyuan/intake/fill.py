@@ -1,10 +1,12 @@
-"""Scans that reach a claim after it was settled: the visit's file learns of each sale report, waiting lines are filled (R13)."""
+"""Scans that reach a claim after it was settled: its visit learns of each report, waiting lines are filled (R13)."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
-from suyuan.intake.desk import Desk
-from suyuan.intake.scans import raise_alerts, write_fact
-from suyuan.ledger.admission import Fact, admit
+from suyuan.intake.desk import Desk, day_of
+from suyuan.intake.scans import raise_alerts, standing_holds, write_fact
+from suyuan.ledger.admission import Fact, admit, compare_references
+from suyuan.ledger.box import WHOLE
 from suyuan.ledger.keys import claim_key, digest
 from suyuan.ledger.ledger import Books
 from suyuan.settlement.claim_file import ClaimFile, Settlement
@@ -23,75 +25,62 @@ def report_keys(facts: Sequence[Fact], institution: str) -> Reports:
     return reports
 
 
-def write_reports(books: Books, reports: Reports, facts: Sequence[Fact], institution: str, sealed: str) -> None:
+def write_reports(books: Books, reports: Reports, institution: str, sealed: str) -> None:
     """Tell each visit's file which boxes were reported sold, so that an inpatient claim finds its codes (2304)."""
     for key, sold in reports.items():
         rows = [
-            (
-                fact.key,
-                books.sequences[fact.key],
-                fact.code,
-                fact.line,
-                fact.product,
-                fact.product_key,
-                fact.n,
-                fact.m,
-                fact.split,
-            )
+            (fact.key, sale, fact.code, fact.line, fact.product, fact.product_key, fact.n, fact.m, fact.split)
             for fact in sold
-            if fact.key in books.sequences
+            if (sale := books.written.get(fact.fact, 0))
         ]
         if rows:
             books.add(key, "sold", actor=institution, document=sealed, detail={"reports": rows})
 
 
-def fill_waiting(books: Books, reports: Reports, facts: Sequence[Fact], desk: Desk) -> None:
-    """Give lines that were settled before dispensing the codes that were scanned since; one box, one paid claim still."""
+def fill_waiting(books: Books, reports: Reports, desk: Desk) -> None:
+    """Give lines that were settled before dispensing the codes scanned since; one box, one paid claim still."""
     for key, sold in reports.items():
-        settlement = ClaimFile.of(books.past(key)).waiting()
-        if settlement is None:
-            continue
-        filled = []
-        for fact in sold:
-            if fact.key not in books.sequences:
-                continue
-            line = _line_for(fact, settlement)
-            sequence = _claim_box(books, fact, settlement, line, desk) if line else 0
-            if sequence:
-                filled.append([line, fact.key, sequence])
-                settlement.awaiting[line]["count"] -= 1
-                if settlement.awaiting[line]["count"] <= 0:
-                    del settlement.awaiting[line]
-        if filled:
-            last = not settlement.awaiting
-            books.add(
-                key, "corrected", actor=settlement_actor(key), corrects=settlement.sequence, detail={"filled": filled}
-            )
-            if last and settlement.deadline:
-                books.add(
-                    key, "due", actor=settlement_actor(key), corrects=settlement.sequence, deadline=settlement.deadline
-                )
+        for settlement in ClaimFile.of(books.past(key)).waiting():
+            filled = [entry for fact in sold if (entry := _fill_line(books, fact, settlement, desk)) is not None]
+            if filled:
+                _write_filled(books, key, settlement, filled)
 
 
-def settlement_actor(key: str) -> str:
-    """The institution in a claim key."""
-    return key.split(":", 2)[1]
+def _write_filled(books: Books, key: str, settlement: Settlement, filled: list[tuple[str, str, int]]) -> None:
+    actor = key.split(":", 2)[1]
+    books.add(key, "corrected", actor=actor, corrects=settlement.sequence, detail={"filled": filled})
+    if not settlement.awaiting and settlement.deadline:
+        books.add(key, "due", actor=actor, corrects=settlement.sequence, deadline=settlement.deadline)
 
 
-def _line_for(fact: Fact, settlement: Settlement) -> str:
-    """The waiting line that a scan belongs to: same line number, same product, or the only one left."""
-    awaiting = settlement.awaiting
-    if fact.line in awaiting:
+def _fill_line(books: Books, fact: Fact, settlement: Settlement, desk: Desk) -> tuple[str, str, int] | None:
+    """The line filled with the box and the event that claims it; None where the box or the line is not to be had."""
+    sale = books.box(fact.key).sale_with(books.written.get(fact.fact, 0))
+    if sale is None or sale.claimed or compare_references(fact.references, settlement.references) is False:
+        return None
+    line = _line_for(fact, settlement)
+    sequence = _claim_box(books, fact, settlement, line, desk) if line is not None else 0
+    if line is None or not sequence:
+        return None
+    settlement.awaiting[line]["count"] -= 1
+    if settlement.awaiting[line]["count"] <= 0:
+        del settlement.awaiting[line]
+    return line, fact.key, sequence
+
+
+def _line_for(fact: Fact, settlement: Settlement) -> str | None:
+    """The waiting line that a scan belongs to: the same line number, else the same product."""
+    if fact.line in settlement.awaiting:
         return fact.line
-    for line, row in awaiting.items():
-        if row["product"] == fact.product or not row["product"]:
+    for line, row in settlement.awaiting.items():
+        if row["product"] in {"", fact.product}:
             return line
-    return ""
+    return None
 
 
 def _claim_box(books: Books, sold: Fact, settlement: Settlement, line: str, desk: Desk) -> int:
     """Record the box as claimed by the settlement; answers the event's sequence, 0 where the box was not free."""
-    references = {**sold.references, **settlement.references}
+    billed = settlement.awaiting[line]["product"] or sold.product
     fact = Fact(
         kind="claimed",
         key=sold.key,
@@ -103,28 +92,29 @@ def _claim_box(books: Books, sold: Fact, settlement: Settlement, line: str, desk
         actor=sold.actor,
         place=sold.place,
         region=sold.region,
-        references=references,
+        references={**sold.references, **settlement.references},
         line=line,
-        product=sold.product,
+        product=billed,
         n=sold.n,
         m=sold.m,
         split=sold.split,
         fund=settlement.fund,
         person=settlement.person,
         mapped=sold.mapped,
-        differs=sold.differs,
+        differs=desk.catalogue.same_product(sold.product_key, billed, day_of(sold.event_time)) is False,
         splittable=sold.splittable,
         product_key=sold.product_key,
+        code_lot=sold.code_lot,
+        code_expiry=sold.code_expiry,
         document=sold.document,
     )
-    rules = desk.policy.rules
+    rules, holds = desk.policy.rules, standing_holds(books, fact)
     box = books.box(fact.key)
-    admission = admit(fact, box, [], rules, books.now)
-    if admission.status in {"first_answer", "key_reused"}:
-        return 0
-    free = natural_verdict(admission) == "pay" and box.claimed_units() < 1
+    admission = admit(fact, box, holds, rules, books.now)
+    part = Fraction(fact.n, fact.m) if fact.m else Fraction(0)
+    free = natural_verdict(admission) == "pay" and box.claimed_units() + part <= WHOLE
     admission.drawn = free
     admission.deadline = 0
-    alert = raise_alerts(books, fact, admission, [], rules)
+    alert = raise_alerts(books, fact, admission, holds, rules)
     event = write_fact(books, fact, admission, verdict="pay" if free else "refuse", alert=alert)
     return event.sequence if free else 0

@@ -1,6 +1,11 @@
 """Orders: holds on a code, a batch or a product, effective from the moment they are acknowledged (R17)."""
 
-from suyuan.ledger.admission import Fact
+from collections.abc import Sequence
+
+from suyuan.intake.desk import Desk
+from suyuan.intake.prepare import hold_keys
+from suyuan.intake.scans import is_line, raise_alerts
+from suyuan.ledger.admission import Admission, Fact
 from suyuan.ledger.keys import hold_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result, Scan
@@ -51,6 +56,29 @@ def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
         detail={"scope": scan.scope, "reason": scan.reason},
     )
     return _answer(fact, key, "accepted")
+
+
+def alert_late_orders(desk: Desk, facts: Sequence[Fact], seen: dict[str, int]) -> None:
+    """Alert sales that were judged before an order on their product or batch was known, and stored after it (R17).
+
+    `seen` are the orders as the decision on these sales saw them: key and number of events.
+    """
+    late = {key for key, history in desk.ledger.journal.fetch(seen).items() if history.sequence != seen[key]}
+
+    def decide(books: Books) -> None:
+        for fact in facts:
+            lot = "" if is_line(fact) else books.box(fact.key).lot
+            keys = [key for key in hold_keys(fact, lot) if key in late]
+            orders = [order for key in keys for order in books.orders(key) if order.sequence > seen[key]]
+            if orders and _took_place(books, fact):
+                raise_alerts(books, fact, Admission("held", ("held",)), orders, desk.policy.rules)
+
+    if late:
+        desk.ledger.transact({*late, *(fact.key for fact in facts)}, decide)
+
+
+def _took_place(books: Books, fact: Fact) -> bool:
+    return any(event.fact == fact.fact and event.verdict != "refuse" for event in books.past(fact.key))
 
 
 def _answer(fact: Fact, key: str, status: str, message: str = "") -> Result:

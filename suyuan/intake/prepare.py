@@ -10,16 +10,13 @@ from suyuan.codes.code import Code
 from suyuan.codes.columns import recognise_many
 from suyuan.formats.document import Document
 from suyuan.intake.desk import Desk, day_of
-from suyuan.ledger.admission import Fact, iso_day
+from suyuan.ledger.admission import DAY, HOUR, Fact, iso_day
 from suyuan.ledger.keys import balance_key, digest, hold_key, line_key
 from suyuan.ledger.scan import Scan
 
 SALES = frozenset({"sold", "claimed", "returned"})
 _NO_IDENTITY = frozenset({"batch", "invoice", "prescription"})
 STRONGEST = ("settlement", "order", "visit", "original", "receipt", "delivery", "bill", "time")
-
-
-NO_CODE = Code(system="unknown")
 
 
 class Speaker(NamedTuple):
@@ -30,20 +27,18 @@ class Speaker(NamedTuple):
     """hospital, clinic, pharmacy, …; pharmacy or hospital by the code's first letter where unknown."""
     region: str
     suspended: bool
-    day: date
 
 
 def speaker_of(desk: Desk, institution: str, now: int) -> Speaker | None:
     """The party behind an institution code today; None where it is unknown and unknown ones are refused."""
-    day = day_of(now)
-    party = desk.catalogue.party(institution, day)
+    party = desk.catalogue.party(institution, day_of(now))
     if party is not None:
-        return Speaker(institution, party.kind, party.region, party.standing == "suspended", day)
+        return Speaker(institution, party.kind, party.region, party.standing == "suspended")
     if not desk.accept_unknown:
         return None
     region = institution[1:7] if institution[1:7].isdigit() else ""
     kind = "pharmacy" if institution.startswith("P") else "hospital"
-    return Speaker(institution, kind, region, suspended=False, day=day)
+    return Speaker(institution, kind, region, suspended=False)
 
 
 class Preparer:
@@ -57,18 +52,27 @@ class Preparer:
         self.now = now
         self.sealed = sealed
         self._parents: dict[str, str] = {}
-        self._edges: dict[str, ProductEdge | None] = {}
+        self._days: dict[int, date] = {}
+        self._edges: dict[tuple[str, date], ProductEdge | None] = {}
         self._counted: dict[str, int] = {}
         self._undo_days = desk.policy.undo_days["pharmacy" if speaker.kind == "pharmacy" else "inpatient"]
-        self._covered = {
+        self.covered = {
             product for institution, product in desk.policy.stock_covered if institution == speaker.institution
         }
+        """Products whose inbound codes are known to be complete here (R15)."""
 
-    def facts(self, scans: Sequence[Scan]) -> list[Fact]:
-        """One fact a scan, in order; children of cartons follow their carton."""
+    def facts(self, scans: Sequence[Scan], setting: str = "") -> list[Fact]:
+        """One fact a scan, in order; children of cartons follow their carton.
+
+        `setting` is that of a claim; a report does not say, so a hospital's counts as inpatient, where more is exempt.
+        """
         codes = recognise_many([scan.code for scan in scans], self.catalogue.maker_rules)
         shared = _codes_per_line(scans)
-        facts = [self.fact(scan, code, shared.get(_line_of(scan), 1)) for scan, code in zip(scans, codes, strict=True)]
+        setting = setting or ("pharmacy" if self.speaker.kind == "pharmacy" else "inpatient")
+        facts = [
+            self._fact(scan, code, shared.get(_line_of(scan), 1), setting)
+            for scan, code in zip(scans, codes, strict=True)
+        ]
         for scan, fact in zip(scans, facts, strict=True):
             if scan.parent or scan.children:
                 self._pack(scan, fact)
@@ -85,14 +89,14 @@ class Preparer:
                 parent = self._parents[scan.parent] = recognise_many([scan.parent], rules)[0].key
             fact.parent = parent
 
-    def fact(self, scan: Scan, code: Code, codes_on_line: int = 1) -> Fact:
-        """One scan, ready to be judged."""
+    def _fact(self, scan: Scan, code: Code, codes_on_line: int, setting: str) -> Fact:
         when = scan.event_time or self.now
         references = self._references(scan, when)
-        edge = self.edge(code.product_key) if code.product_key else None
-        n, m = self._units(scan, edge, codes_on_line)
+        edge = self._edge(code.product_key, when) if code.product_key else None
+        n, m = _units(edge, scan.quantity, codes_on_line) if scan.split else (1, 1)
         speaker = self.speaker
-        identity, content = self._identity(scan, code, references, when)
+        person = self.desk.privacy.pseudonym(scan.person) if scan.person else ""
+        identity, content = self._identity(scan, code, references, when, person)
         fact = Fact(
             kind=scan.kind,
             key=code.key,
@@ -112,7 +116,7 @@ class Preparer:
             split=scan.split,
             price=scan.price,
             fund=scan.fund,
-            person=self.desk.privacy.pseudonym(scan.person) if scan.person else "",
+            person=person,
             prescriber=self.desk.privacy.pseudonym(scan.prescriber) if scan.prescriber else "",
             counterparty=scan.counterparty,
             lot=scan.lot or code.lot,
@@ -129,34 +133,42 @@ class Preparer:
             software=self.document.software,
         )
         if scan.product and edge is not None and scan.kind in SALES:
-            fact.differs = self.catalogue.same_product(code.product_key, scan.product, self.speaker.day) is False
+            fact.differs = self.differs(fact, scan.product)
         if code.review:
             fact.review = True
             fact.key, fact.readings = code.readings[0], code.readings[1:]
         fact.placeholder = _names_no_box(code)
-        if self._covered and scan.product in self._covered:
+        if self.covered and scan.product in self.covered:
             fact.missing_stock = True
         if fact.placeholder or not (code.is_box and code.text):
-            self._file_as_line(fact, scan, code)
+            self._file_as_line(fact, scan, code, setting)
         elif code.system == "maker" and scan.kind in SALES:
             self._file_virtual(fact, scan)
         return fact
 
-    def fact_without_code(self, scan: Scan, setting: str) -> Fact:
-        """A line that has no code: filed under the balance it may draw on, if any (R20)."""
-        fact = self.fact(scan, NO_CODE)
-        if not fact.balance:
-            why = self.catalogue.exemption(scan.product, setting, scan.split, self.speaker.day) if scan.product else ""
-            if why:
-                fact.balance = balance_key("exempt", self.speaker.institution, scan.product, fact.fact)
-                fact.reason = why
-        return fact
+    def differs(self, fact: Fact, billed: str) -> bool:
+        """R14: the scanned product is not the billed one, by a mapping reviewed on the day of the sale."""
+        if not fact.product_key:
+            return False
+        return self.catalogue.same_product(fact.product_key, billed, self._day(fact.event_time)) is False
 
-    def edge(self, product_key: str) -> ProductEdge | None:
-        """The product behind a prefix, GTIN or DI today."""
-        if product_key not in self._edges:
-            self._edges[product_key] = self.catalogue.product_of(product_key, self.speaker.day)
-        return self._edges[product_key]
+    def units(self, fact: Fact, quantity: str, codes: int) -> tuple[int, int]:
+        """R18: what a split sale takes, n of m units, once its fee line says how much and `codes` share the line."""
+        return _units(self._edge(fact.product_key, fact.event_time), quantity, codes)
+
+    def _edge(self, product_key: str, when: int) -> ProductEdge | None:
+        """The product behind a prefix, GTIN or DI on the day of the event."""
+        mark = (product_key, self._day(when))
+        if mark not in self._edges:
+            self._edges[mark] = self.catalogue.product_of(*mark)
+        return self._edges[mark]
+
+    def _day(self, when: int) -> date:
+        number = (when + 8 * HOUR) // DAY
+        day = self._days.get(number)
+        if day is None:
+            day = self._days[number] = day_of(when)
+        return day
 
     def _references(self, scan: Scan, when: int) -> dict[str, str]:
         references = scan.references
@@ -165,8 +177,11 @@ class Preparer:
             return {**references, "receipt": f"{references['receipt']}@{iso_day(when)}"}
         return dict(references)
 
-    def _identity(self, scan: Scan, code: Code, references: dict[str, str], when: int) -> tuple[str, str]:
-        """R5: institution + kind + typed reference + line + code; and the hash of what is said, without ids and times."""
+    def _identity(self, scan: Scan, code: Code, references: dict[str, str], when: int, person: str) -> tuple[str, str]:
+        """R5: institution + kind + typed reference + line + code; and the hash of what is said, without ids and times.
+
+        Only the person's pseudonym goes into it: a plain hash of a document number can be tried out (R24).
+        """
         for kind in STRONGEST:
             if kind in references:
                 reference = f"{kind}:{references[kind]}"
@@ -182,16 +197,7 @@ class Preparer:
             # Lines without a box of their own are told apart by their ordinal among equal lines of one message.
             ordinal = self._counted[base] = self._counted.get(base, 0) + 1
             base = f"{base}|{ordinal}"
-        return digest(base), digest(said, scan.person)
-
-    def _units(self, scan: Scan, edge: ProductEdge | None, codes_on_line: int) -> tuple[int, int]:
-        """R18: n of m units for a split sale of one code a line by a reviewed size; m = 0 where the size is unknown."""
-        if not scan.split:
-            return 1, 1
-        if edge is None or not edge.units_reviewed or edge.units <= 1 or codes_on_line > 1:
-            return 1, 0
-        part = quantity_of(scan.quantity)
-        return int(part * part.denominator), edge.units * part.denominator
+        return digest(base), digest(said, person)
 
     def _file_virtual(self, fact: Fact, scan: Scan) -> None:
         """R20: a code issued by the platform is bound to an institution, a product and a quantity."""
@@ -199,13 +205,13 @@ class Preparer:
         if issued is None:
             return
         right = issued.institution == self.speaker.institution and issued.nhsa in {"", scan.product}
-        if right and issued.valid_from <= self.speaker.day <= issued.valid_to:
+        if right and issued.valid_from <= self._day(fact.event_time) <= issued.valid_to:
             fact.balance = balance_key("virtual", self.speaker.institution, fact.key)
             fact.limit, fact.reason = issued.quantity, "virtual"
         fact.key, fact.mapped, fact.placeholder = line_key(fact.fact), True, not fact.balance
         fact.n = fact.m = max(1, int(quantity_of(scan.quantity)))
 
-    def _file_as_line(self, fact: Fact, scan: Scan, code: Code) -> None:
+    def _file_as_line(self, fact: Fact, scan: Scan, code: Code, setting: str) -> None:
         """A lot, the escape code, a retail barcode or nothing at all: counted, not followed."""
         institution = self.speaker.institution
         fact.key = line_key(fact.fact)
@@ -217,28 +223,27 @@ class Preparer:
             self._file_escape(fact, scan)
         elif not code.text:
             fact.mapped = True
-            self._file_no_code(fact, scan)
+            self._file_no_code(fact, scan, setting)
         fact.m = fact.n if not scan.split else 1
 
     def _file_escape(self, fact: Fact, scan: Scan) -> None:
         """R19: only with the split flag on a splittable product."""
         fact.mapped = True
-        product = self.catalogue.product(scan.product, self.speaker.day)
+        product = self.catalogue.product(scan.product, self._day(fact.event_time))
         if scan.split and (product is None or product.splittable):
             fact.balance = balance_key("escape", self.speaker.institution, scan.product, fact.fact)
 
-    def _file_no_code(self, fact: Fact, scan: Scan) -> None:
-        """R20: legacy stock, exempt product, unreadable label, virtual code — or simply not scanned."""
-        institution, day = self.speaker.institution, self.speaker.day
+    def _file_no_code(self, fact: Fact, scan: Scan, setting: str) -> None:
+        """R20: legacy stock, exempt product, unreadable label — or simply not scanned."""
+        institution, day = self.speaker.institution, self._day(fact.event_time)
         if not scan.product:
             return
         entry = self.catalogue.no_code(institution, scan.product, day)
         if entry is not None:
-            fact.balance = balance_key("no_code", institution, scan.product)
-            fact.limit = entry.quantity
+            fact.balance = balance_key(entry.kind, institution, scan.product)
+            fact.limit = -1 if entry.kind == "exempt" and not entry.quantity else entry.quantity
             fact.reason = entry.kind
             return
-        setting = "pharmacy" if self.speaker.kind == "pharmacy" else "inpatient"
         why = self.catalogue.exemption(scan.product, setting, scan.split, day)
         if why:
             fact.balance = balance_key("exempt", institution, scan.product, fact.fact)
@@ -256,6 +261,14 @@ def hold_keys(fact: Fact, lot: str) -> tuple[str, ...]:
     )
 
 
+def _units(edge: ProductEdge | None, quantity: str, codes: int) -> tuple[int, int]:
+    """R18: n of m units for a split sale of one code a line by a reviewed size; m = 0 where the size is unknown."""
+    if edge is None or not edge.units_reviewed or edge.units <= 1 or codes > 1:
+        return 1, 0
+    part = quantity_of(quantity)
+    return part.numerator, edge.units * part.denominator
+
+
 def quantity_of(text: str) -> Fraction:
     """A decimal quantity as an exact fraction; 1 where it says nothing usable."""
     try:
@@ -266,7 +279,7 @@ def quantity_of(text: str) -> Fraction:
 
 
 def _names_no_box(code: Code) -> bool:
-    """True for what was typed to fill the field, and for what a spreadsheet made of a code: many boxes share the text."""
+    """True for what was typed to fill the field, or what a spreadsheet made of a code: many boxes share the text."""
     for problem in code.problems:
         if problem.startswith("placeholder") or (code.system == "unknown" and problem.startswith("spreadsheet")):
             return True

@@ -195,7 +195,9 @@ def _is_same_conflict(event: Event, fact: Fact, admission: Admission) -> bool:
         return True
     if event.person != fact.person:
         return False
-    return event.relates == admission.relates or (admission.against is not None and admission.against.has(event.relates))
+    return event.relates == admission.relates or (
+        admission.against is not None and admission.against.has(event.relates)
+    )
 
 
 def _release(books: Books, parked: Event, sold: Event) -> None:
@@ -279,9 +281,9 @@ def judge_line(books: Books, fact: Fact, holds: list[Event]) -> Admission:
 def write_line(books: Books, fact: Fact, admission: Admission, verdict: str = "", alert: str = "") -> Event:
     """Store a line without a box, and what it draws from its balance."""
     if admission.drawn and fact.kind in SALES and verdict != "refuse":
-        draw_down(books, fact.balance, fact.kind, fact.n, fact.actor, fact.key)
+        draw_down(books, fact.balance, fact.kind, fact.n, actor=fact.actor, line=fact.key)
     elif admission.drawn and fact.kind == "returned":
-        draw_down(books, fact.balance, "sold", -fact.n, fact.actor, fact.key)
+        draw_down(books, fact.balance, "sold", -fact.n, actor=fact.actor, line=fact.key)
     return books.add(
         fact.key,
         fact.kind,
@@ -313,7 +315,7 @@ def write_line(books: Books, fact: Fact, admission: Admission, verdict: str = ""
     )
 
 
-def draw_down(books: Books, balance: str, kind: Kind, units: int, actor: str, line: str) -> None:
+def draw_down(books: Books, balance: str, kind: Kind, units: int, *, actor: str, line: str) -> None:
     """Take units from a balance for a sale or claim, or give them back where negative."""
     detail = {**drawn_down(books.last(balance), kind, units), "line": line}
     books.add(balance, kind, actor=actor, n=abs(units), detail=detail)

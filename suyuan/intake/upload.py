@@ -1,13 +1,16 @@
 """One upload under decision: its records prepared once, judged against fetched books as often as needed."""
 
+from typing import Any
+
 import msgspec
 
 from suyuan.formats.document import Outcome
 from suyuan.formats.times import digits17
-from suyuan.intake.claims import PreparedClaim, take_claim, take_fee_lines
+from suyuan.intake.claim_lines import PreparedClaim
+from suyuan.intake.claims import take_claim, take_fee_lines
 from suyuan.intake.desk import Desk
 from suyuan.intake.fill import fill_waiting, report_keys, write_reports
-from suyuan.intake.orders import order_key, take_order
+from suyuan.intake.orders import alert_late_orders, order_key, take_order
 from suyuan.intake.prepare import Preparer
 from suyuan.intake.scans import hold_round, scan_keys, take_scan, write_cartons
 from suyuan.intake.undo import PreparedUndo, take_undo
@@ -60,6 +63,8 @@ class Upload:
             self.institution, document.infno or document.format, document.msgid or preparer.sealed
         )
         self._holds = hold_round(self.facts)
+        self.orders: dict[str, int] = {}
+        """Orders on products and batches as the decision saw them: key and number of events."""
 
     def keys(self) -> set[str]:
         """First round: every key that the records name."""
@@ -94,8 +99,10 @@ class Upload:
         if before is not None:
             return before
         results = self._results(books)
-        if not self.advice and books.events:
+        if not self.advice and (books.events or self.scans or self.claims):
+            # Also what only repeats is remembered: the same bytes again must not be judged anew after an undo (R6).
             self._remember(books, results)
+        self.orders = {key: books.next_sequence(key) - 1 for key in books.histories if key.startswith("hold:")}
         return Outcome(results=results, reference=self._reference(books))
 
     def _results(self, books: Books) -> list[Result | ClaimVerdict]:
@@ -104,7 +111,7 @@ class Upload:
         rules = self.desk.policy.rules
         pairs = iter(zip(self.scans, self.facts, strict=True))
         fees = iter(take_fee_lines(books, self.fees, self.institution, self.preparer.sealed))
-        reversed_before = any(event.kind == "reversed" for event in books.past(self.message))
+        reversed_before = self._reversed_before(books)
         for place, record in enumerate(self.document.records):
             if isinstance(record, Scan):
                 scan, fact = next(pairs)
@@ -118,8 +125,22 @@ class Upload:
                 results.append(next(fees))
         write_cartons(books, self.facts)
         if self.reports:
-            fill_waiting(books, self.reports, self.facts, self.desk)
+            fill_waiting(books, self.reports, self.desk)
         return results
+
+    def _reversed_before(self, books: Books) -> bool:
+        """Whether a reversal of this message came first and has not met its claim yet."""
+        past = books.past(self.message)
+        waiting = any(event.kind == "reversed" and event.status == "parked" for event in past)
+        return waiting and not any(event.detail and "claim" in event.detail for event in past)
+
+    def look_again(self) -> None:
+        """R17: orders are only read; what was sold while one was being acknowledged is alerted, not prevented."""
+        facts = [fact for fact in self.facts if fact.kind == "sold"]
+        for prepared in self.claims.values():
+            facts += prepared.facts
+        if self.orders and facts and not self.advice:
+            alert_late_orders(self.desk, facts, self.orders)
 
     def _answered_before(self, books: Books) -> Outcome | None:
         """R6: a byte-equal document with the same msgid always gets its first answer."""
@@ -130,22 +151,22 @@ class Upload:
                 return self._first_answer(books, event.detail)
         return None
 
-    def _first_answer(self, books: Books, detail: dict[str, list[object]]) -> Outcome:
+    def _first_answer(self, books: Books, detail: dict[str, Any]) -> Outcome:
         results: list[Result | ClaimVerdict] = []
-        answers = (answer for answer, count in detail["answers"] for _ in range(count))  # type: ignore[misc]
+        answers = [answer for answer, count in detail["answers"] for _ in range(count)]
         for record, answer in zip(self.document.records, answers, strict=True):
             if isinstance(record, Claim):
                 verdict = msgspec.convert(answer, ClaimVerdict)
                 verdict.first = False
                 results.append(verdict)
             else:
-                where = record.where
-                results.append(Result(where, getattr(record, "code", ""), "", answer[0], tuple(answer), first=False))  # type: ignore[index]
+                code = getattr(record, "code", "")
+                results.append(Result(record.where, code, "", answer[0], tuple(answer), first=False))
         return Outcome(results=results, repeated=True, reference=self._reference(books))
 
     def _remember(self, books: Books, results: list[Result | ClaimVerdict]) -> None:
         """What this message did: its answer for a repeat, its claim for a reversal, its facts for a deletion."""
-        answers: list[list[object]] = []
+        answers: list[list[Any]] = []
         for result in results:
             answer: object = (
                 msgspec.to_builtins(result)
@@ -153,19 +174,18 @@ class Upload:
                 else [result.status, *result.reasons[1:]]
             )
             if answers and answers[-1][0] == answer:
-                answers[-1][1] += 1  # type: ignore[operator]
+                answers[-1][1] += 1
             else:
                 answers.append([answer, 1])
         detail: dict[str, object] = {"answers": answers}
-        if self.claims:
-            prepared = next(iter(self.claims.values()))
-            detail |= {"claim": prepared.key, "sequence": books.next_sequence(prepared.key) - 1}
-        if self.facts:
-            write_reports(books, self.reports, self.facts, self.institution, self.preparer.sealed)
+        for prepared in self.claims.values():
+            if prepared.sequence:
+                detail |= {"claim": prepared.key, "sequence": prepared.sequence}
+        write_reports(books, self.reports, self.institution, self.preparer.sealed)
         for key, facts in self._batches().items():
-            made = [[fact.key, books.sequences[fact.key]] for fact in facts if fact.key in books.sequences]
+            made = {(fact.key, books.written[fact.fact]): None for fact in facts if fact.fact in books.written}
             if made:
-                books.add(key, facts[0].kind, actor=self.institution, detail={"facts": made})
+                books.add(key, facts[0].kind, actor=self.institution, detail={"facts": list(made)})
         books.add(self.message, self._kind(), actor=self.institution, content=self.preparer.sealed, detail=detail)
         if self.desk.keep_documents and self.sealed:
             books.documents[self.preparer.sealed] = self.sealed

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from suyuan.ledger.box import NOT_A_SALE, WHOLE, Box, Sale
+from suyuan.ledger.box import WHOLE, Box, Sale
 from suyuan.ledger.events import Event, Kind
 from suyuan.ledger.statuses import ordered
 
@@ -338,6 +338,10 @@ def _admit_return(fact: Fact, box: Box, rules: Rules, now: int) -> Admission:
         if fact.event_time - report.event_time > fact.undo_days * DAY:
             return _admission({"undo_too_late"}, relates=report.sequence)
         return _admission(set(), relates=report.sequence, corrects=report.sequence)
+    return _admit_return_without_sale(fact, box, rules, now)
+
+
+def _admit_return_without_sale(fact: Fact, box: Box, rules: Rules, now: int) -> Admission:
     elsewhere = [sale for sale in box.sales if sale.known_by.actor != fact.actor]
     quotes = any(kind in fact.references for kind in ("settlement", "visit", "original"))
     if elsewhere and not quotes:

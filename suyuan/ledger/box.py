@@ -157,7 +157,7 @@ class Box:
         return sum((sale.units for sale in self.sales), Fraction(0))
 
     def claimed_units(self, besides: int = 0) -> Fraction:
-        """The part of the box that open paid claims take, without the one at `besides`: R1 keeps it within the whole."""
+        """The part of the box that open paid claims take, but for the one at `besides`; at most the whole (R1)."""
         return sum(
             (
                 Fraction(sale.claim.n, sale.claim.m)
@@ -211,7 +211,7 @@ class Box:
                 other.doubt = 0
 
     def _undo_no_sale(self, sequence: int) -> None:
-        """An upload other than a standing sale is deleted: a waiting return, an exit, or a return that had its effect."""
+        """Something other than a standing sale is deleted: a waiting return, an exit, a return that had its effect."""
         self.undone.add(sequence)
         self.parked = [waiting for waiting in self.parked if waiting.sequence != sequence]
         if self.exit is not None and self.exit.sequence == sequence:
@@ -229,7 +229,9 @@ class Box:
             return
         self.undone.discard(returned.corrects)
         report = next(event for event in self.facts.values() if event.sequence == returned.corrects)
-        claimed = next((sale for sale in self.sales if sale.claim is not None and sale.claim.joins == report.sequence), None)
+        claimed = next(
+            (sale for sale in self.sales if sale.claim is not None and sale.claim.joins == report.sequence), None
+        )
         if claimed is not None:
             claimed.join(report)
         else:
@@ -254,6 +256,8 @@ class Box:
             if event.verdict and sale.claim is not None and sale.claim.sequence == event.corrects:
                 self._end_hold(sale, event)
                 return
+        if event.verdict == "refuse":
+            self.undone.add(event.corrects)
 
     def _end_hold(self, sale: Sale, event: Event) -> None:
         """A hold ends by release or by its deadline: paid, or refused where somebody else was paid meanwhile (R9)."""

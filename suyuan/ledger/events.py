@@ -34,7 +34,7 @@ Verdict = Literal["", "pay", "hold", "refuse"]
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A fact as stored. Times are µs since 1970 UTC; amounts are millionths of a yuan; quantity is n of m units of a box.
+    """A fact as stored. Times are µs since 1970 UTC; amounts millionths of a yuan; quantity is n of m units of a box.
 
     The field order is the stored format (`docs/event-record.md`): new fields go last, with a default.
     """

@@ -43,7 +43,7 @@ class Journal(Protocol):
 
         Each event carries its own `sequence`; those of one key follow `expected[key]` without a gap.
         `documents` are sealed raw messages by hash, kept once each.
-        An event with a `deadline` is listed by `due` until a `due` event on the same key that `corrects` it is appended.
+        An event with a `deadline` is listed by `due` until a `due` event of its key that `corrects` it is appended.
         """
         ...
 

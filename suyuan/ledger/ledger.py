@@ -47,7 +47,9 @@ class Books:
         """The box as it stands after what has been decided so far."""
         box = self._boxes.get(key)
         if box is None:
-            box = self._boxes[key] = Box.of(key, self.past(key) if key in self.sequences else self.histories[key].events)
+            box = self._boxes[key] = Box.of(
+                key, self.past(key) if key in self.sequences else self.histories[key].events
+            )
         elif key in self._late:
             for event in self._late.pop(key):
                 box.apply(event)
@@ -106,7 +108,7 @@ class Books:
     def add(self, key: str, kind: str, **fields: object) -> Event:
         """Make and add an event that is not a scan: of a claim, a message, an order, a balance, an alert."""
         values = {"event_time": self.now, "actor": "", **fields}
-        event = Event(  # type: ignore[misc]
+        event = Event(
             version=RECORD_VERSION,
             id=self.next_id(),
             kind=kind,  # type: ignore[arg-type]

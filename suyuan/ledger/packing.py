@@ -4,20 +4,17 @@ from collections.abc import Iterable
 
 from suyuan.ledger.events import Event
 
-FOREVER = 1 << 62
-"""End of a stay that has not ended, µs UTC."""
 
-
-def stays(events: Iterable[Event]) -> list[tuple[str, int, int]]:
-    """The cartons a box was in, as (carton key, from, until), by event time: late reports of packing still count."""
-    found: list[tuple[str, int, int]] = []
+def stays(events: Iterable[Event]) -> list[tuple[Event, Event | None]]:
+    """A package's stays in cartons, as (packing, what ended it), by event time: late reports of packing still count."""
+    found: list[tuple[Event, Event | None]] = []
     for event in sorted(events, key=lambda event: (event.event_time, event.sequence)):
-        if event.kind not in {"packed", "unpacked"} or not event.parent:
+        if event.kind not in {"packed", "unpacked"} or not (event.parent or is_emptying(event)):
             continue
-        if found and found[-1][2] == FOREVER:
-            found[-1] = (*found[-1][:2], event.event_time)
+        if found and found[-1][1] is None:
+            found[-1] = (found[-1][0], event)
         if event.kind == "packed":
-            found.append((event.parent, event.event_time, FOREVER))
+            found.append((event, None))
     return found
 
 
@@ -26,10 +23,17 @@ def is_about_carton(event: Event) -> bool:
     return event.kind in {"packed", "unpacked"} and isinstance(event.detail, dict) and "children" in event.detail
 
 
+def is_emptying(event: Event) -> bool:
+    """Whether a package is unpacked with nothing else named: a carton as a whole, or a box out of whatever held it."""
+    return event.kind == "unpacked" and not event.parent and not is_about_carton(event)
+
+
 def children_of(events: Iterable[Event]) -> tuple[str, ...]:
     """What a carton holds after its packings and unpackings, in order of packing."""
     held: dict[str, None] = {}
     for event in sorted(events, key=lambda event: (event.event_time, event.sequence)):
+        if is_emptying(event):
+            held.clear()
         if not is_about_carton(event):
             continue
         for child in event.detail["children"]:

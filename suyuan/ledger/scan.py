@@ -6,7 +6,7 @@ from suyuan.ledger.events import Kind
 
 
 class Scan(msgspec.Struct, gc=False, kw_only=True):
-    """One code in one line of a document. Text fields are as sent, trimmed; `kind` says what is claimed to have happened."""
+    """One code in one line of a document. Text fields are as sent, trimmed; `kind` is what is said to have happened."""
 
     kind: Kind
     code: str

@@ -1,4 +1,4 @@
-"""Every admission status in order of precedence: its meaning, who sees it, its verdict, and the next physical action."""
+"""Every admission status in order of precedence: its meaning, who sees it, its verdict, the next physical action."""
 
 import msgspec
 
@@ -25,9 +25,10 @@ STATUSES: tuple[Status, ...] = (
     Status("not_allowed", "error", "refuse", "The caller may not speak for this institution.", "无权代表该机构上传",
            "Use the institution's own credentials or ask it for a delegation.", "使用本机构凭证或取得委托"),
     Status("key_reused", "error", "refuse", "The same document line was sent before with different content.",
-           "同一业务键已用于不同内容", "Undo the earlier line, or give the new one its own number.", "先撤销原记录或更换业务编号"),
-    Status("first_answer", "notice", "", "The same fact was sent before; this is its first answer.", "重复上传，返回首次结果",
-           "Nothing to do.", "无需处理"),
+           "同一业务键已用于不同内容", "Undo the earlier line, or give the new one its own number.",
+           "先撤销原记录或更换业务编号"),
+    Status("first_answer", "notice", "", "The same fact was sent before; this is its first answer.",
+           "重复上传，返回首次结果", "Nothing to do.", "无需处理"),
     Status("duplicate_in_document", "alert", "refuse", "The same box stands twice in one document; one counts.",
            "同一单据内追溯码重复", "Take another box for the second line and scan it.", "更换另一盒并重新扫码", _ALL),
     Status("undo_by_another", "alert", "refuse", "The sale belongs to another institution; nothing was undone.",
@@ -46,10 +47,10 @@ STATUSES: tuple[Status, ...] = (
            "Ask the agency about the suspension.", "联系经办机构", _ALL),
     Status("held", "alert", "refuse", "A recall, stop or theft order covers this box.", "召回、停售或被盗",
            "Set the box aside and follow the order.", "下架并按通知处理", _ALL),
-    Status("destroyed", "alert", "refuse", "The box was reported destroyed, exported, sampled or stolen.", "已销毁或退出流通",
-           "Set the box aside and report it.", "下架并报告", _ALL),
-    Status("expired", "notice", "refuse", "The box had expired, by its maker's data, at the time of sale.", "药品已过期",
-           "Take another box.", "更换另一盒"),
+    Status("destroyed", "alert", "refuse", "The box was reported destroyed, exported, sampled or stolen.",
+           "已销毁或退出流通", "Set the box aside and report it.", "下架并报告", _ALL),
+    Status("expired", "notice", "refuse", "The box had expired, by its maker's data, at the time of sale.",
+           "药品已过期", "Take another box.", "更换另一盒"),
     Status("over_split", "alert", "refuse", "More units were sold than the box holds.", "拆零数量超过包装数量",
            "Take another box and scan it.", "更换另一盒并重新扫码", _ALL),
     Status("conflict_sold", "alert", "refuse", "The box was sold before.", "该追溯码已有销售记录",

@@ -1,73 +1,46 @@
-"""The citizen's answer: no sale, one, or several — and what to do if it is mine or not. It never accuses and names no person."""
+"""The citizen's answer: no sale, one, or several — and what to do if it is mine or not. It accuses and names nobody."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
 
 import msgspec
 
 from suyuan.catalogue.catalogue import Catalogue
+from suyuan.catalogue.parties import Party
+from suyuan.catalogue.prefixes import VIRTUAL_SCHEME
+from suyuan.catalogue.regions import city
+from suyuan.codes import trace20
+from suyuan.codes.code import Code
 from suyuan.codes.recognise import recognise
 from suyuan.ledger.admission import iso_day
-from suyuan.ledger.box import NOT_A_SALE
+from suyuan.ledger.box import Box, Sale
 from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.packing import children_of
-from suyuan.lookup.story import keys_of, product_name
+from suyuan.lookup.advice import ADVICE, NOT_ISSUED, RECALLED
+from suyuan.lookup.moment import iso_time
+from suyuan.lookup.orders import orders_on
+from suyuan.lookup.story import leading_first, product_name
 
 RETAIL = frozenset({"ean13", "gtin14", "std_code"})
+FOLLOWED = frozenset({"trace20", "gs1", "ma", "ahm", "maker"})
+"""Systems whose codes name one box each, if they carry a serial."""
 
-ADVICE: dict[str, tuple[str, str]] = {
-    "none": (
-        "暂无销售记录：机构可能尚未上传，请两天后再查；仍无记录请凭小票向购药机构或医保部门反映。"
-        " No sale is recorded yet: wait two days; then ask the seller or the insurer, with your receipt.",
-        "暂无销售记录：如非您购买，请先不要服用，保留药盒和小票。 No sale is recorded: if it is not yours, keep the box.",
-    ),
-    "one": (
-        "有一条销售记录，且是您在该时间、该机构购买：属正常销售。 One sale, and it is yours: a lawful sale.",
-        "有一条销售记录，但不是您购买的：请保留药盒和小票，向购药机构询问，或向医保部门举报；代购或受赠请核对小票。"
-        " One sale that is not yours: keep box and receipt, ask the seller or report it; for a gift, check the receipt.",
-    ),
-    "several": (
-        "有多条销售记录：其中一条可能是您的，其余需要核实，不代表药品一定有问题。请保留药盒和小票并反映。"
-        " Several sales are recorded: one may be yours, the others need checking; this accuses nobody. Keep box and receipt.",
-        "有多条销售记录：请不要服用，保留药盒、小票和付款凭证，向医保部门举报并可依法要求赔偿。"
-        " Several sales, none yours: do not take it; keep box, receipt and payment proof, report it; you may claim damages.",
-    ),
-    "lot": (
-        "该码为批次级编码，同批产品共用，可查批号、效期和召回信息。 A lot-level code, shared by its lot: recall and expiry only.",
-        "该码为批次级编码，同批产品共用。 A lot-level code, shared by its lot.",
-    ),
-    "carton": (
-        "这是外包装（箱）码：请扫描小盒上的追溯码。 This is a carton's code: scan the code on the box itself.",
-        "这是外包装（箱）码：请扫描小盒上的追溯码。 This is a carton's code: scan the code on the box itself.",
-    ),
-    "retail_barcode": (
-        "这是商品条码（69码），不是追溯码：追溯码通常为20位数字，印在“药品追溯码”字样旁。"
-        " This is the retail barcode, not the trace code: look for 20 digits near the words 药品追溯码.",
-        "这是商品条码（69码），不是追溯码。 This is the retail barcode, not the trace code.",
-    ),
-    "virtual": (
-        "该码由平台为无码药品生成，没有流通记录。 A virtual code issued for goods without one: it has no history.",
-        "该码由平台为无码药品生成，没有流通记录。 A virtual code issued for goods without one: it has no history.",
-    ),
-    "unknown": (
-        "无法识别该码：请核对是否输全、是否扫到了追溯码。 This code is not recognised: check that it is complete.",
-        "无法识别该码：请核对是否输全、是否扫到了追溯码。 This code is not recognised: check that it is complete.",
-    ),
-}
-"""Outcome → (what to do if it is mine, if it is not)."""
+_KINDS = {"hospital": "医院 hospital", "clinic": "诊所 clinic", "pharmacy": "药店 pharmacy"}
 
 
 class CitizenSale(msgspec.Struct, kw_only=True):
-    """One sale as a citizen sees it. Times are µs UTC."""
+    """One sale as a citizen sees it. Times are ISO 8601 in China's time, `+08:00`."""
 
-    event_time: int
-    arrived: int
+    event_time: str
+    arrived: str
     institution: str
     """Name or code; of psychiatric, infectious and reproductive places only kind and city."""
     region: str
     undone: bool
-    split: bool = False
+    """Given back or cancelled: shown, not counted."""
+    split: bool
+    """A part of the box; all parts together count as one sale."""
 
 
 class CitizenAnswer(msgspec.Struct, kw_only=True):
@@ -80,112 +53,136 @@ class CitizenAnswer(msgspec.Struct, kw_only=True):
     product: str
     advice_mine: str
     advice_not_mine: str
-    holds: list[str]
-    """Recalls and stops on the code, its batch or product, in words."""
-    problems: tuple[str, ...] = ()
+    holds: tuple[str, ...]
+    """Recalls and stops in force on the code, its batch or its product, in words."""
+    contains: int
+    """Packages in a carton, by its last packing; 0 for what is none."""
+    problems: tuple[str, ...]
 
 
 def check(ledger: Ledger, catalogue: Catalogue, text: str) -> CitizenAnswer:
     """What a citizen learns from a code: any text gets an answer."""
     code = recognise(text, "scan", catalogue.maker_rules)
-    keys = keys_of(code)
-    events = [event for history in ledger.read(keys).values() for event in history]
-    sales = sales_of(events, catalogue)
-    outcome = _outcome_without_sales(code.system, code.key, catalogue, events)
-    if not outcome:
-        standing = [sale for sale in sales if not sale.undone]
-        count = sum(1 for sale in standing if not sale.split) + any(sale.split for sale in standing)
-        outcome = "none" if count == 0 else "one" if count == 1 else "several"
+    keys, histories = leading_first(ledger, code)
+    events = histories[keys[0]]
+    children = children_of(events)
+    outcome, problems = _outcome_without_sales(code, catalogue, events, ledger.clock()), code.problems
+    sales: list[CitizenSale] = []
+    if not outcome or outcome == "carton":
+        sales, count = sales_of(keys[0], events, catalogue)
+        outcome = outcome or ("none" if count == 0 else "one" if count == 1 else "several")
+    elif code.key.startswith(_VIRTUAL) and outcome == "unknown":
+        problems = (*problems, NOT_ISSUED)
+    holds = orders_on(ledger, code, events)
     mine, not_mine = ADVICE[outcome]
     return CitizenAnswer(
         code=code.text or text,
         outcome=outcome,
         sales=sales,
-        product=product_name(ledger, catalogue, code, events),
-        advice_mine=mine,
-        advice_not_mine=not_mine,
-        holds=_holds(ledger, events, code.product_key, code.lot),
-        problems=code.problems,
+        product=product_name(ledger, catalogue, code, events) or _contents(catalogue, children, ledger.clock()),
+        advice_mine=RECALLED * bool(holds) + mine,
+        advice_not_mine=RECALLED * bool(holds) + not_mine,
+        holds=holds,
+        contains=len(children),
+        problems=problems,
     )
 
 
-def _outcome_without_sales(system: str, key: str, catalogue: Catalogue, events: list[Event]) -> str:
-    if system in RETAIL:
+_VIRTUAL = f"maker:{VIRTUAL_SCHEME.scheme}:"
+
+
+def _outcome_without_sales(code: Code, catalogue: Catalogue, events: Sequence[Event], now: int) -> str:
+    """What the code is, where that is the answer; empty for a box, of which the sales are."""
+    if code.system in RETAIL or (code.system in FOLLOWED and code.key == code.product_key):
         return "retail_barcode"
-    if key.startswith("lot:"):
+    if code.key.startswith("lot:"):
         return "lot"
-    if system == "sscc" or children_of(events):
+    if code.system == "sscc" or children_of(events) or _is_outer_package(code, catalogue, now):
         return "carton"
-    if catalogue.virtual(key) is not None:
-        return "virtual"
-    known = system in {"trace20", "gs1", "ma", "ahm", "maker"} and ":" in key
-    return "" if known or events else "unknown"
+    if code.key.startswith(_VIRTUAL):
+        return "virtual" if catalogue.virtual(code.key) is not None else "unknown"
+    filler = any(problem.startswith("placeholder") for problem in code.problems)
+    followed = code.system in FOLLOWED or code.review
+    return "" if events or (followed and not filler) else "unknown"
 
 
-class _Entry(msgspec.Struct):
-    """One sale while its records are gathered."""
-
-    event: Event
-    members: dict[int, bool]
-    """Sequence of each record of the sale → still standing."""
+def _is_outer_package(code: Code, catalogue: Catalogue, now: int) -> bool:
+    """Whether the identification library knows the prefix as that of a package of packages."""
+    prefix = catalogue.identified(code.product_key, _day(now)) if code.product_key else None
+    return prefix is not None and prefix.level > 1
 
 
-def sales_of(events: list[Event], catalogue: Catalogue) -> list[CitizenSale]:
-    """All sales of a box, undone ones too, in order of event time; a claim and its report are one."""
-    entries: list[_Entry] = []
+def sales_of(key: str, events: Iterable[Event], catalogue: Catalogue) -> tuple[list[CitizenSale], int]:
+    """All sales of a box by event time, undone ones too, and how many of them stand.
+
+    A claim and its report are one sale; so are all parts of a split box while they fit into it. A report that may
+    belong to a claim already there (R3) is not told apart from it until it is known to be another sale.
+    """
+    box = Box(key)
+    opened: dict[int, Event] = {}
     for event in events:
-        if event.kind in {"sold", "claimed"} and event.status not in NOT_A_SALE and event.verdict != "refuse":
-            joined = next((entry for entry in entries if event.joins in entry.members), None)
-            if joined is None:
-                entries.append(_Entry(event, {event.sequence: True}))
-            else:
-                joined.members[event.sequence] = True
-        elif event.corrects and (event.kind in {"returned", "cancelled", "reversed", "corrected"}):
-            _undo(entries, event)
-        elif event.kind == "due" and event.verdict == "refuse":
-            _undo(entries, event)
-    found = [_sale(entry, catalogue) for entry in entries]
-    return sorted(found, key=lambda sale: sale.event_time)
+        box.apply(event)
+        if box.sales:
+            opened.setdefault(box.sales[-1].first, event)
+    standing = {sale.first: sale for sale in box.sales}
+    doubtful = {sale.first for sale in box.sales if sale.doubt}
+    told = sorted(
+        (
+            (standing[first].known_by if first in standing else event, first not in standing)
+            for first, event in opened.items()
+            if first not in doubtful
+        ),
+        key=lambda each: (each[0].event_time, each[0].arrived),
+    )
+    sales = [_sale(event, catalogue, undone=undone) for event, undone in told]
+    return sales, _count([sale for sale in box.sales if not sale.doubt])
 
 
-def _undo(entries: list[_Entry], event: Event) -> None:
-    for entry in entries:
-        if event.corrects in entry.members and event.status == "accepted":
-            entry.members[event.corrects] = False
+def _count(sales: Iterable[Sale]) -> int:
+    """Split sales that fit into the box are one; what no longer fits is another (R18)."""
+    facts = [sale.known_by for sale in sales]
+    parts = sum(1 for fact in facts if fact.m != 1 and "over_split" not in fact.reasons)
+    return len(facts) - parts + bool(parts)
 
 
-def _sale(entry: _Entry, catalogue: Catalogue) -> CitizenSale:
-    event = entry.event
-    party = catalogue.party(event.actor, date.fromisoformat(iso_day(event.event_time)))
-    region = catalogue.region_name(event.region) if event.region else ""
+def _sale(event: Event, catalogue: Catalogue, *, undone: bool) -> CitizenSale:
+    party = _party(event.actor, catalogue, event.event_time)
+    region = event.region or (party.region if party is not None else "")
     name = party.name if party is not None and party.name else event.actor
     if party is not None and party.sensitive:
-        region = catalogue.region_name(event.region[:4] + "00")
-        name = f"{party.kind}（{region}）"
+        region = city(region)
+        name = f"{_KINDS.get(party.kind, party.kind)}（{catalogue.region_name(region)}）"
     return CitizenSale(
-        event_time=event.event_time,
-        arrived=event.arrived,
+        event_time=iso_time(event.event_time),
+        arrived=iso_time(event.arrived),
         institution=name,
-        region=region,
-        undone=not any(entry.members.values()),
+        region=catalogue.region_name(region) if region else "",
+        undone=undone,
         split=event.m != 1,
     )
 
 
-def _holds(ledger: Ledger, events: list[Event], product_key: str, lot: str) -> list[str]:
-    lots = {event.lot for event in events if event.kind == "produced" and event.lot} | ({lot} if lot else set())
-    keys = [f"hold:batch:{product_key}:{one}" for one in sorted(lots)] + [f"hold:product:{product_key}"]
-    orders = [event for event in events if event.kind in {"hold_set", "hold_lifted"}]
-    words: list[str] = _standing(orders)
-    for history in ledger.read(keys).values() if product_key else ():
-        words += _standing(history)
-    return words
+def _party(code: str, catalogue: Catalogue, when: int) -> Party | None:
+    """The party as of the sale; where it was not listed then, any of its rows, a sensitive one before others."""
+    party = catalogue.party(code, _day(when))
+    if party is not None:
+        return party
+    rows = [row for row in catalogue.content.parties if row.code == code]
+    return max(rows, key=lambda row: row.sensitive, default=None)
 
 
-def _standing(orders: list[Event]) -> list[str]:
-    lifted = {event.corrects for event in orders if event.kind == "hold_lifted"}
-    return [_words(event.detail) for event in orders if event.kind == "hold_set" and event.sequence not in lifted]
+def _contents(catalogue: Catalogue, children: Iterable[str], now: int) -> str:
+    """Names of the products in a carton that has no name of its own."""
+    products = dict.fromkeys(map(_product_key, children))
+    edges = [catalogue.product_of(product, _day(now)) for product in products]
+    return "、".join(dict.fromkeys(edge.name for edge in edges if edge is not None))
 
 
-def _words(detail: Any) -> str:  # noqa: ANN401  as stored
-    return f"{detail['scope']}：{detail['reason'] or '召回或停售'}"
+def _product_key(box: str) -> str:
+    """The product in a box key: the first digits of a trace code, the part before the serial of any other."""
+    system, _, rest = box.partition(":")
+    return f"{system}:{rest[: trace20.PREFIX] if system == 'trace20' else rest.partition(':')[0]}"
+
+
+def _day(moment: int) -> date:
+    return date.fromisoformat(iso_day(moment))

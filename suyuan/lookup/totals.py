@@ -11,7 +11,19 @@ from suyuan.ledger.journal import Journal
 from suyuan.ledger.packing import is_about_carton
 
 SCAN_KINDS = frozenset(
-    {"produced", "packed", "unpacked", "shipped", "received", "refused", "counted", "changed", "sold", "returned", "exited"}
+    {
+        "produced",
+        "packed",
+        "unpacked",
+        "shipped",
+        "received",
+        "refused",
+        "counted",
+        "changed",
+        "sold",
+        "returned",
+        "exited",
+    }
 )
 NOT_A_BOX = ("claim:", "message:", "batch:", "hold:", "balance:", "alert:", "report:", "line:")
 PAGE = 20_000

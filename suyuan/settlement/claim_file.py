@@ -108,7 +108,7 @@ class ClaimFile:
             if settlement.sequence != event.corrects:
                 continue
             if event.kind == "due":
-                settlement.awaiting = {}
+                settlement.awaiting, settlement.deadline = {}, 0
                 continue
             for line, key, sequence in event.detail["filled"]:
                 settlement.codes.append((key, sequence))
@@ -129,9 +129,9 @@ class ClaimFile:
                 return [entry for entry in self.settlements if entry.references.get(kind) == references[kind]]
         return list(self.settlements)
 
-    def waiting(self) -> Settlement | None:
-        """The open settlement that still waits for scans."""
-        return next((settlement for settlement in self.settlements if settlement.awaiting), None)
+    def waiting(self) -> list[Settlement]:
+        """The open settlements that still wait for scans, oldest first."""
+        return [settlement for settlement in self.settlements if settlement.awaiting]
 
     def unclaimed_reports(self) -> list[Reported]:
         """Sale reports of this visit that no open settlement has drawn yet."""

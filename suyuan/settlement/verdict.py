@@ -37,8 +37,10 @@ def answered_verdict(natural: str, reasons: Sequence[str], mode: Mode) -> str:
 
 
 def draws(natural: str, answered: str, admission: Admission, *, fits: bool) -> bool:
-    """Whether a claim takes its units of the box (R1, R9): pay and hold do; a code under review, a refusal, a conflict
-    that policy merely lets pass, and what no longer fits into the box do not."""
+    """Whether a claim takes its units of the box (R1, R9): pay and hold do.
+
+    A code under review, a refusal, a conflict that policy merely lets pass, and what no longer fits do not.
+    """
     if natural == "refuse" or answered == "refuse" or "code_review" in admission.reasons:
         return False
     if natural == "hold" and answered == "pay" and "conflict_sold" in admission.reasons:
@@ -52,7 +54,7 @@ def worst(verdicts: Iterable[str]) -> str:
 
 
 def share_out(lines: Sequence[LineVerdict], total: int) -> None:
-    """Give lines without an amount of their own their share of the claim's total, by number of codes; exact to the unit."""
+    """Give lines without an amount of their own their share of the claim's total, by number of codes; exactly."""
     if any(line.amount for line in lines) or not lines:
         return
     weights = [max(1, len(line.codes)) for line in lines]

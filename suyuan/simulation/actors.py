@@ -78,14 +78,14 @@ def message(
             number=number,
             by=place.code,
             kind="nhsa",
-            raw=messages.envelope(place, infno, body, msgid=msgid, at=at, area=area),
             infno=infno,
             msgid=msgid,
             when=when,
             claim=claim,
             plain=plain,
             awaited=awaited,
-        )
+        ),
+        messages.envelope(place, infno, body, msgid=msgid, at=at, area=area),
     )
 
 
@@ -191,6 +191,14 @@ def sell(country: Country, visit: Visit, *, scanned: Scanned = "all", wait: int 
     """A sale with a claim and a report of its own, in the institution's ordinary order; gives back the claim."""
     claim = settle(country, visit, visit.at + MINUTE, scanned=scanned, plain=False)
     report(country, visit, claim.claim, visit.at + MINUTE + wait, when=f"paid:{claim.claim}", plain=False)
+    return claim
+
+
+def sell_instead(country: Country, refused: Upload, visit: Visit, other: Box) -> Upload:
+    """After a refusal the counter hands out another box; gives back its claim."""
+    instead = visit_of(country, visit.place, visit.person, visit.at + 10 * MINUTE, [other])
+    claim = settle(country, instead, instead.at + MINUTE, when=f"refused:{refused.claim}", plain=False)
+    report(country, instead, claim.claim, instead.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
     return claim
 
 

@@ -87,6 +87,16 @@ class Books(msgspec.Struct, kw_only=True):
     """(institution, feedetl_sn) → amount and quantity."""
     units: dict[str, int] = {}
     """Product prefix → units in a box."""
+    lots: dict[str, str] = {}
+    """Box → its lot, as its maker says."""
+    orders: dict[str, set[str]] = {}
+    """What is under an order (box, product, or product and lot) → who gave orders that stand."""
+    orders_read: set[bytes] = set()
+    """Files with orders; the same bytes again order nothing."""
+    orders_set: int = 0
+    orders_lifted: int = 0
+    refused_by_order: int = 0
+    """Claims refused that name a box under an order."""
     findings: list[str] = []
 
 
@@ -167,6 +177,9 @@ def own_figures(books: Books) -> dict[str, int]:
         "money_refused": sum(claim.refused for claim in claims),
         "claims_open": sum(claim.open for claim in claims),
         "money_open": sum(claim.paid for claim in claims if claim.open),
+        "orders": books.orders_set,
+        "orders_lifted": books.orders_lifted,
+        "refused_by_order": books.refused_by_order,
     }
 
 
@@ -175,7 +188,7 @@ def keep_books(folder: Path) -> Books:
     books = Books(units=_units(folder))
     for entry, raw, answer in _sent(folder):
         if entry.kind == "table":
-            _table(books, raw)
+            _table(books, entry.by, raw)
         elif entry.kind == "epcis":
             _epcis(books, raw)
         else:
@@ -229,19 +242,50 @@ def _seen(books: Books, code: str) -> str:
     return box
 
 
-def _table(books: Books, raw: bytes) -> None:
-    for row in csv.DictReader(raw.decode().splitlines()):
-        _seen(books, row["code"])
+def _table(books: Books, by: str, raw: bytes) -> None:
+    rows = list(csv.DictReader(raw.decode().splitlines()))
+    if any("scope" in row for row in rows[:1]):
+        _orders(books, by, raw, rows)
+        return
+    for row in rows:
+        box = _seen(books, row["code"])
+        if row["kind"] == "produced":
+            books.lots[box] = row["lot"]
         if row.get("parent"):
             books.parents.add(carton_of(row["parent"]))
         elif row["kind"] in {"shipped", "received"}:
             books.parents.add(carton_of(row["code"]))  # firms move cartons, never single boxes
 
 
+def _orders(books: Books, by: str, raw: bytes, rows: list[dict[str, str]]) -> None:
+    """Orders stand from their acknowledgement on; only who gave one lifts it."""
+    if raw in books.orders_read:
+        return
+    books.orders_read.add(raw)
+    for row in rows:
+        box = _seen(books, row["code"])
+        product = product_of(box)
+        target = {"code": box, "batch": f"{product}:{row['lot']}", "product": product}[row["scope"]]
+        standing = books.orders.setdefault(target, set())
+        if row["kind"] == "hold_set":
+            standing.add(by)
+            books.orders_set += 1
+        elif by in standing:
+            standing.remove(by)
+            books.orders_lifted += 1
+
+
+def _under_order(books: Books, box: str) -> bool:
+    product = product_of(box)
+    return any(books.orders.get(target) for target in (box, product, f"{product}:{books.lots.get(box, '')}"))
+
+
 def _epcis(books: Books, raw: bytes) -> None:
     for event in msgspec.json.decode(raw)["epcisBody"]["eventList"]:
         for epc in event.get("epcList", []) + event.get("childEPCs", []):
-            _seen(books, epc)
+            box = _seen(books, epc)
+            if "cbvmda:lotNumber" in event.get("ilmd", {}):
+                books.lots[box] = event["ilmd"]["cbvmda:lotNumber"]
         if "parentID" in event:
             books.parents.add(carton_of(event["parentID"]))
 
@@ -298,10 +342,13 @@ def _claim(books: Books, infno: str, body: dict[str, Any], answer: dict[str, Any
     if claim.settlement and claim.settlement == settlement:
         return  # a byte-equal repeat gets its first answer, even after a cancel
     _book_money(books, claim, _millionths(data["medfee_sumamt"]), settled, taken=taken)
+    named = {box_of(row["drug_trac_codg"]) for row in content.get("drug_trac_info", [])}
+    books.refused_by_order += not taken and any(_under_order(books, box) for box in named if box)
     if taken:
         claim.settlement, claim.open = settlement, True
         books.known_by[(by, settlement)] = key
         claim.codes = _codes_of_claim(books, by, content, answer["output"])
+        _check_orders(books, claim)
         _draw(books, key, claim)
 
 
@@ -348,6 +395,15 @@ def product_of(box: str) -> str:
     """Product key of a box key."""
     system, _, rest = box.partition(":")
     return f"{system}:{rest[:7]}" if system == "trace20" else f"{system}:{rest.partition(':')[0]}"
+
+
+def _check_orders(books: Books, claim: Claimed) -> None:
+    """From its acknowledgement on, nothing under an order is paid (R17)."""
+    books.findings += [
+        f"box {box}: claim {claim.by} {claim.order} was told {verdict} after the order on it was acknowledged"
+        for box, (verdict, _) in claim.codes.items()
+        if verdict != "refuse" and _under_order(books, box)
+    ]
 
 
 def _draw(books: Books, key: tuple[str, str], claim: Claimed) -> None:

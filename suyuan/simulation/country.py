@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryFile
 
 import msgspec
 
@@ -25,8 +27,9 @@ from suyuan.simulation.actors import (
 )
 from suyuan.simulation.frauds import PATTERNS
 from suyuan.simulation.noise import disturb_the_post, noise_of, tell_stories
+from suyuan.simulation.recalls import issue_orders
 from suyuan.simulation.supply import stock_the_country, take_stock
-from suyuan.simulation.truth import Totals
+from suyuan.simulation.truth import PLANTED, Totals
 from suyuan.simulation.world import (
     DAY,
     MINUTE,
@@ -121,7 +124,7 @@ def write_country(
     """Write a country into `folder`: `catalogue/`, `uploads/`, `uploads.jsonl`, `truth.jsonl`, `truth_totals.json`.
 
     The same arguments give the same bytes. `frauds` is the number of each planted pattern (by default one for about
-    2,500 boxes, at least 2).
+    2,500 boxes, at least 2); with 0, no recalls either.
 
     Raises:
         ValueError: for a level of noise that is none, fewer than 14 days, or fewer than 10 institutions.
@@ -131,19 +134,22 @@ def write_country(
         raise ValueError(f"days {days}: a country needs at least {DAYS_MIN} days for its stories")
     if institutions < INSTITUTIONS_MIN:
         raise ValueError(f"institutions {institutions}: a country needs at least {INSTITUTIONS_MIN}")
-    country = Country(seed, start, days)
-    country.boxes = boxes
-    content = found(country, institutions, products)
-    stock_the_country(country)
-    number = max(2, round(boxes / 2500)) if frauds is None else frauds
-    for name, plant in PATTERNS:
-        plant(country, country.rng(f"fraud:{name}"), number)
-    tell_stories(country, rates)
-    everyday_sales(country)
-    send_batches(country)
-    take_stock(country)
-    disturb_the_post(country, rates)
-    return _write(country, folder, content)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder) as scratch:
+        country = Country(seed, start, days, scratch)
+        country.boxes = boxes
+        content = found(country, institutions, products)
+        stock_the_country(country)
+        number = max(2, round(boxes / 2500)) if frauds is None else frauds
+        if number:
+            issue_orders(country, country.rng("recall"))
+        for name, plant in PATTERNS:
+            plant(country, country.rng(f"fraud:{name}"), number)
+        tell_stories(country, rates)
+        everyday_sales(country)
+        take_stock(country)
+        disturb_the_post(country, rates)
+        return _write(country, folder, content)
 
 
 def found(country: Country, institutions: int, products: int) -> Content:
@@ -341,6 +347,7 @@ def everyday_sales(country: Country) -> None:
         for day in sorted(days):
             for boxes in _baskets(days[day], rng):
                 _everyday_visit(country, rng, place, country.start + day * DAY, boxes)
+        send_batches(country)
 
 
 def _baskets(boxes: list[Box], rng: Random) -> Iterator[list[Box]]:
@@ -385,11 +392,11 @@ def _write(country: Country, folder: Path, content: Content) -> Summary:
         if getattr(content, table.name):
             (folder / "catalogue" / f"{table.name}.csv").write_bytes(export_table(content, table.name))
     country.uploads.sort(key=lambda upload: (upload.arrival, upload.number))
-    size = _write_uploads(folder, country.uploads)
+    size = _write_uploads(country, folder)
     _write_lines(folder / TRUTH, country.truth)
     totals = _totals(country)
     (folder / TOTALS).write_bytes(msgspec.json.format(msgspec.json.encode(totals)))
-    planted = {name: totals.stories.get(name, 0) for name, _ in PATTERNS}
+    planted = {name: totals.stories.get(name, 0) for name in PLANTED}
     return Summary(
         seed=country.seed,
         institutions=len(country.places),
@@ -401,37 +408,42 @@ def _write(country: Country, folder: Path, content: Content) -> Summary:
     )
 
 
-def _write_uploads(folder: Path, uploads: list[Upload]) -> int:
+def _write_uploads(country: Country, folder: Path) -> int:
     """NHSA messages go into one JSONL file a day of arrival, every other upload into a file of its own."""
-    entries = []
-    lines: dict[str, list[bytes]] = {}
+    encoder = msgspec.json.Encoder()
     sizes: Counter[str] = Counter()
-    for upload in uploads:
-        name = f"nhsa-{day_name(upload.arrival)}.jsonl" if upload.kind == "nhsa" else upload.name
-        entries.append(
-            Entry(
-                arrival=upload.arrival,
-                by=upload.by,
-                kind=upload.kind,
-                file=name,
-                offset=sizes[name] if upload.kind == "nhsa" else 0,
-                length=len(upload.raw),
-                infno=upload.infno,
-                msgid=upload.msgid,
-                when=upload.when,
-                claim=upload.claim,
-            )
-        )
-        if upload.kind == "nhsa":
-            lines.setdefault(name, []).append(upload.raw)
-            sizes[name] += len(upload.raw) + 1
-        elif name not in sizes:
-            (folder / "uploads" / name).write_bytes(upload.raw)
-            sizes[name] = len(upload.raw)
-    for name, messages in lines.items():
-        (folder / "uploads" / name).write_bytes(b"\n".join(messages) + b"\n")
-    _write_lines(folder / UPLOADS, entries)
+    with ExitStack() as open_files:
+        play = open_files.enter_context((folder / UPLOADS).open("wb"))
+        for upload in country.uploads:
+            nhsa = upload.kind == "nhsa"
+            name = f"nhsa-{day_name(upload.arrival)}.jsonl" if nhsa else upload.name
+            play.write(encoder.encode(_entry(upload, name, sizes[name] if nhsa else 0)) + b"\n")
+            if not nhsa and name in sizes:
+                continue
+            if nhsa and name not in sizes:
+                day = open_files.enter_context((folder / "uploads" / name).open("wb"))
+            raw = country.raw(upload)
+            if nhsa:
+                day.write(raw + b"\n")
+            else:
+                (folder / "uploads" / name).write_bytes(raw)
+            sizes[name] += len(raw) + nhsa
     return sizes.total()
+
+
+def _entry(upload: Upload, file: str, offset: int) -> Entry:
+    return Entry(
+        arrival=upload.arrival,
+        by=upload.by,
+        kind=upload.kind,
+        file=file,
+        offset=offset,
+        length=upload.length,
+        infno=upload.infno,
+        msgid=upload.msgid,
+        when=upload.when,
+        claim=upload.claim,
+    )
 
 
 def _write_lines(path: Path, records: Iterable[msgspec.Struct]) -> None:

@@ -10,7 +10,6 @@ import msgspec
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.exchange import read_rows
 from suyuan.formats import epcis, nhsa, summary, tables
-from suyuan.formats.document import Outcome
 from suyuan.ledger.admission import HOUR
 from suyuan.lookup.totals import Totals, all_alerts, count_all
 from suyuan.node import Node
@@ -113,8 +112,7 @@ def take_upload(node: Node, raw: bytes, by: str, kind: str) -> tuple[bytes, int]
         return summary.answer(document, node.take(document, by)), len(document.records)
     counts, records = summary.Summary(), 0
     for document in tables.read([raw], "table", by):
-        outcome: Outcome = node.take(document, by)
-        counts.add(document, outcome)
+        counts.add(document, node.take(document, by))
         records += len(document.records)
     return msgspec.json.encode(counts), records
 

@@ -14,6 +14,7 @@ from suyuan.simulation.actors import (
     report,
     reverse,
     sell,
+    sell_instead,
     settle,
     story,
     visit_of,
@@ -69,6 +70,10 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     """Sales deleted by 3507 and sent again, a box."""
     late_return: float = 0.0002
     """Boxes whose return is uploaded before their sale."""
+    reversed_first: float = 0.0002
+    """Boxes whose reversal (2601) overtakes the settlement that it reverses."""
+    family: float = 0.0005
+    """Pairs of boxes that two people of one family buy in the same minutes."""
     retry: float = 0.01
     """Messages sent again: with new msgid and batch numbers, or byte for byte."""
     repeated_file: float = 0.02
@@ -94,6 +99,8 @@ HIGH = Noise(
     placeholder=0.002,
     deletion=0.003,
     late_return=0.002,
+    reversed_first=0.002,
+    family=0.005,
     retry=0.1,
     repeated_file=0.2,
     late_upload=0.1,
@@ -106,6 +113,9 @@ FEN = 10_000
 
 UNITS_TO_SPLIT = 4
 """Smallest units in a box that is worth opening."""
+
+DOSES_A_BAG = 50
+"""Herbs are priced by the bag of 500 g and sold by the 10 g."""
 
 MOSTLY = 0.7
 """A chance, where most do one thing and some another."""
@@ -201,15 +211,13 @@ def _another_box(country: Country, refused: Upload, visit: Visit, box: Box) -> N
     """The counter takes another box where it has one; else the person pays."""
     place, person, at = visit.place, visit.person, visit.at
     other = country.take(place, ready=at, product=box.product.code)
-    when = f"refused:{refused.claim}"
     if other is None:
-        report(country, visit_of(country, place, person, at, [box]), "", at + 15 * MINUTE, when=when, plain=False)
+        paid_for = visit_of(country, place, person, at, [box])
+        report(country, paid_for, "", at + 15 * MINUTE, when=f"refused:{refused.claim}", plain=False)
         return
-    instead = visit_of(country, place, person, at + 10 * MINUTE, [other])
-    claim = settle(country, instead, instead.at + MINUTE, when=when, plain=False)
-    report(country, instead, claim.claim, instead.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
+    claim = sell_instead(country, refused, visit, other).claim
     if country.expected[refused.claim][0] != "refuse":
-        country.expected[claim.claim] = ("unsent", instead.amount)
+        country.expected[claim] = ("unsent", other.product.price)
 
 
 def _mis_scan(country: Country, rng: Random) -> bool:
@@ -240,9 +248,7 @@ def _mis_scan(country: Country, rng: Random) -> bool:
         _another_box(country, sale, right, box)
     elif slip is not None:
         country.expected[slip.claim] = ("refuse", wrong.amount)
-        again = visit_of(country, clerk, wrong.person, at + 10 * MINUTE, [own])
-        claim = settle(country, again, again.at + MINUTE, when=f"refused:{slip.claim}", plain=False)
-        report(country, again, claim.claim, again.at + 5 * MINUTE, when=f"paid:{claim.claim}", plain=False)
+        sell_instead(country, slip, wrong, own)
     story(
         country, "mis_scan", [box], [deed("honest", mistaken, wrong, box.code), deed("honest", sale, right, box.code)]
     )
@@ -392,6 +398,46 @@ def _late_return(country: Country, rng: Random) -> bool:
     return True
 
 
+def _reversed_first(country: Country, rng: Random) -> bool:
+    """The till sees no answer and reverses; on a slow line the reversal overtakes the settlement (R25)."""
+    at = _moment(country, rng, before_end=1)
+    found = _counter(country, rng, at, "pharmacy", "clinic", "hospital")
+    if found is None:
+        return False
+    place, box = found
+    person = country.person_at(place, rng)
+    first = visit_of(country, place, person, at, [box])
+    slow = settle(country, first, at + MINUTE, plain=False)
+    reverse(country, first, slow, at + 3 * MINUTE)
+    slow.arrival = at + rng.randint(5, 15) * MINUTE
+    country.expected[slow.claim] = ("refuse", first.amount)
+    second = visit_of(country, place, person, at + rng.randint(20, 40) * MINUTE, [box])
+    again = sell(country, second)
+    deeds = [deed("honest", slow, first, box.code), deed("honest", again, second, box.code)]
+    story(country, "reversed_first", [box], deeds)
+    return True
+
+
+def _family(country: Country, rng: Random) -> bool:
+    """Two people of one family at one counter in the same minutes, each with a box of the same product."""
+    at = _moment(country, rng, before_end=1)
+    found = _counter(country, rng, at, "pharmacy", "clinic")
+    if found is None:
+        return False
+    place, box = found
+    other = country.take(place, ready=at, product=box.product.code)
+    if other is None:
+        country.shelves[place.code].insert(0, box)
+        return False
+    deeds = []
+    for person, own in zip(country.strangers(place, rng, 2), (box, other), strict=True):
+        visit = visit_of(country, place, person, at, [own])
+        deeds.append(deed("honest", sell(country, visit, wait=2 * MINUTE), visit, own.code))
+        at += rng.randint(0, 2) * MINUTE
+    story(country, "family", [box, other], deeds)
+    return True
+
+
 def _deletion(country: Country, rng: Random) -> bool:
     """An upload for the wrong person is deleted by its batch number and sent again."""
     at = _moment(country, rng, before_end=2)
@@ -451,7 +497,8 @@ def _exempt_line(country: Country, rng: Random) -> tuple[Place, Line] | None:
         return None
     product = rng.choice(exempt)
     place = rng.choice(country.places_of("clinic", "hospital"))
-    return place, Line(product=product, codes=[], quantity=rng.randint(1, 9), price=product.price)
+    price = max(FEN, product.price // DOSES_A_BAG // FEN * FEN)
+    return place, Line(product=product, codes=[], quantity=rng.randint(1, 9), price=price)
 
 
 def _escape_line(country: Country, rng: Random) -> tuple[Place, Line] | None:
@@ -497,6 +544,8 @@ _STORIES: dict[str, tuple[str, Callable[[Country, Random], bool]]] = {
     "branch_sharing": ("branch_sharing", _branch_sharing),
     "receipt_restart": ("receipt_restart", _receipt_restart),
     "late_return": ("late_return", _late_return),
+    "reversed_first": ("reversed_first", _reversed_first),
+    "family": ("family", _family),
     "deletion": ("deletion", _deletion),
     "no_code": ("no_code", _no_code),
     "placeholder": ("placeholder", _placeholder),
@@ -507,7 +556,7 @@ _STORIES: dict[str, tuple[str, Callable[[Country, Random], bool]]] = {
 def disturb_the_post(country: Country, noise: Noise) -> None:
     """Repeat, delay and blur everyday messages after they were written: lines, messages, batches and files."""
     everyday = [upload for upload in country.uploads if upload.plain and upload.kind == "nhsa"]
-    files = [upload for upload in country.uploads if upload.kind != "nhsa"]
+    files = [upload for upload in country.uploads if upload.plain and upload.kind != "nhsa"]
     reports = [upload for upload in everyday if upload.infno in {"3505", "3505A"}]
     batches = [upload for upload in reports if upload.infno == "3505A"]
     for upload in _some(country, "equal_lines", batches, noise.equal_lines):
@@ -530,10 +579,10 @@ def _some(country: Country, purpose: str, uploads: list[Upload], rate: float) ->
 
 def _double_a_row(country: Country, upload: Upload) -> None:
     """A clerk's system sends one row twice in the same batch."""
-    body = msgspec.json.decode(upload.raw)
+    body = msgspec.json.decode(country.raw(upload))
     rows = body["input"]["selinfoDetail"]
     rows.append(rows[0])
-    upload.raw = msgspec.json.encode(body)
+    country.rewrite(upload, msgspec.json.encode(body))
     codes = [node["drug_trac_codg"] for node in rows[0]["drugtracinfo"]]
     _note(country, "equal_lines", upload, codes, "")
 
@@ -544,7 +593,7 @@ def _delay(country: Country, upload: Upload) -> None:
         return
     hours = rng.randint(4, 20) if upload.awaited else rng.randint(24, 5 * 24)
     upload.arrival += hours * HOUR
-    _note(country, "late_upload", upload, _codes_of(upload), f"{hours} hours")
+    _note(country, "late_upload", upload, _codes_of(country, upload), f"{hours} hours")
 
 
 def _send_again(country: Country, upload: Upload) -> None:
@@ -557,29 +606,29 @@ def _send_again(country: Country, upload: Upload) -> None:
     if style == "new numbers":
         _restamp(country, again)
     country.send(again)
-    _note(country, "retry", again, _codes_of(again), style)
+    _note(country, "retry", again, _codes_of(country, again), style)
 
 
 def _restamp(country: Country, upload: Upload) -> None:
     """As a client does that saw no answer: new msgid and sending time, and new batch numbers in every row."""
-    body: dict[str, Any] = msgspec.json.decode(upload.raw)
+    body: dict[str, Any] = msgspec.json.decode(country.raw(upload))
     place = country.places[upload.by]
     upload.msgid = msgid_of(place, upload.arrival, country.next(f"msgid:{place.code}"))
     body["msgid"], body["inf_time"] = upload.msgid, clock(upload.arrival)
     for row in _rows(body["input"]):
         if "fixmedins_bchno" in row and not place.habits.constant_batch:
             row["fixmedins_bchno"] = f"N{country.next('restamped'):09d}"
-    upload.raw = msgspec.json.encode(body)
+    country.rewrite(upload, msgspec.json.encode(body))
 
 
 def _rows(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for node in body.values() for row in (node if isinstance(node, list) else [node])]
 
 
-def _codes_of(upload: Upload) -> list[str]:
+def _codes_of(country: Country, upload: Upload) -> list[str]:
     if upload.kind != "nhsa":
         return []
-    rows = _rows(msgspec.json.decode(upload.raw)["input"])
+    rows = _rows(msgspec.json.decode(country.raw(upload))["input"])
     nodes = [node for row in rows for node in (row.get("drugtracinfo") or [row])]
     return [node["drug_trac_codg"] for node in nodes if "drug_trac_codg" in node]
 

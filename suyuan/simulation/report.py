@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from suyuan.simulation.truth import APART, FRAUDS, SILENT, Truth
+from suyuan.simulation.truth import APART, FRAUDS, PLANTED, SILENT, Truth
 
 CLASSES = (
     "resale",
@@ -33,6 +33,7 @@ NAMES = {
     "undo_by_another": "异机构退货 undo",
     "product_differs": "药码不符 differs",
     "recalled": "召回 recalled",
+    "recall": "召回后销售 recall",
     "none": "未报警 none",
     "other": "其他 other",
     "retry": "网络重传 retries",
@@ -45,6 +46,10 @@ NAMES = {
     "branch_sharing": "连锁调拨 branch sharing",
     "timely_return": "按期退货 timely returns",
     "deletion": "删除后重传 deletions",
+    "reversed_first": "冲正先到 reversals that came first",
+    "family": "一家同购 families shopping together",
+    "sold_before_recall": "召回前已售 sold before a recall",
+    "lifted_order": "已解除的停售令 lifted orders",
     "everyday": "普通销售 everyday sales",
     "mis_scan": "误扫他店药盒 mis-scans",
     "unreversed_return": "退货未冲销 unreversed returns",
@@ -75,7 +80,7 @@ def compare(truths: Iterable[Truth], alerts: Sequence[Mapping[str, Any]]) -> Fin
     by_box: dict[str, list[Mapping[str, Any]]] = {}
     for alert in alerts:
         by_box.setdefault(str(alert.get("box", "")), []).append(alert)
-    matrix = {kind: dict.fromkeys(CLASSES, 0) for kind in FRAUDS}
+    matrix = {kind: dict.fromkeys(CLASSES, 0) for kind in PLANTED}
     causes: dict[str, str] = {}
     followed = 0
     for truth in truths:
@@ -147,6 +152,7 @@ def write_report(
         *[f"    {name:<24}{count:>10,}" for name, count in sorted((reasons or {}).items(), key=lambda row: -row[1])],
         _heading("埋设违规 × 报警 Planted × alerted"),
         *_matrix(findings.matrix),
+        *_recalls(figures, findings),
         _heading("误报：必须为零 False alarms: must be zero"),
         *_rows(findings.silent),
         _total("合计 total", false_alarms(findings)),
@@ -209,6 +215,21 @@ def _matrix(matrix: Mapping[str, Mapping[str, int]]) -> list[str]:
         )
         lines.append("  " + _padded(NAMES[kind], 22) + cells.rstrip())
     return lines
+
+
+_RECALLS = (
+    ("orders", "指令 orders"),
+    ("orders_lifted", "其中已解除 of these lifted"),
+    ("refused_by_order", "指令后拒付 claims refused after an order"),
+)
+
+
+def _recalls(figures: Mapping[str, int], findings: Findings) -> list[str]:
+    if not figures.get("orders"):
+        return []
+    alerts = sum(row["recalled"] for row in findings.matrix.values())
+    counts = [_total(name, figures.get(key, 0)) for key, name in _RECALLS]
+    return [_heading("召回 Recalls"), *counts, _total("指令后报警 alerts after an order", alerts)]
 
 
 def _rows(counts: Mapping[str, int]) -> list[str]:

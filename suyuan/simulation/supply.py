@@ -181,10 +181,10 @@ def _send_production(country: Country, maker: str, cartons: list[Carton], at: in
         for carton in cartons
         for box in carton.boxes
     ]  # fmt: skip
-    _send_table(country, maker, "produced", messages.table(PRODUCED, produced), at)
+    send_table(country, maker, "produced", messages.table(PRODUCED, produced), at)
     packed = [("packed", box.code, iso(carton.packed), box.parent) for carton in cartons for box in carton.boxes]
     packed += [("packed", middle, iso(carton.packed), carton.code) for carton in cartons for middle in carton.middles]
-    _send_table(country, maker, "packed", messages.table(PACKED, packed), at + MINUTE)
+    send_table(country, maker, "packed", messages.table(PACKED, packed), at + MINUTE)
 
 
 def _send_epcis(country: Country, maker: str, cartons: list[Carton], at: int) -> None:
@@ -204,9 +204,9 @@ def _send_epcis(country: Country, maker: str, cartons: list[Carton], at: int) ->
                 number=number,
                 by=maker,
                 kind="epcis",
-                raw=document,
                 name=f"{maker}-{number}.jsonld",
-            )
+            ),
+            document,
         )
 
 
@@ -230,7 +230,7 @@ def _wholesalers_report(country: Country, cartons: list[Carton]) -> None:
 
 def _send_moves(country: Country, by: str, kind: str, rows: list[tuple[str, int, str]], at: int) -> None:
     bill = messages.bill_number(at, country.next("bill"))
-    _send_table(
+    send_table(
         country,
         by,
         kind,
@@ -239,11 +239,12 @@ def _send_moves(country: Country, by: str, kind: str, rows: list[tuple[str, int,
     )
 
 
-def _send_table(country: Country, by: str, kind: str, raw: bytes, at: int) -> None:
+def send_table(country: Country, by: str, kind: str, raw: bytes, at: int, *, plain: bool = True) -> Upload:
+    """Send a firm's table about one kind of event."""
     number = country.next("upload")
-    country.send(
-        Upload(arrival=at, number=number, by=by, kind="table", raw=raw, name=f"{by}-{kind}-{number}.csv", infno=kind)
-    )
+    name = f"{by}-{kind}-{number}.csv"
+    upload = Upload(arrival=at, number=number, by=by, kind="table", name=name, infno=kind, plain=plain)
+    return country.send(upload, raw)
 
 
 def _institutions_report(country: Country, cartons: list[Carton]) -> None:

@@ -5,7 +5,10 @@ from typing import Literal
 import msgspec
 
 FRAUDS = ("resale", "swap", "clone", "repeated_settlement", "two_lines")
-"""Planted kinds, in the order of the confusion matrix."""
+"""Planted frauds, in the order of the confusion matrix."""
+
+PLANTED = (*FRAUDS, "recall")
+"""All planted kinds: frauds, and sales of what its maker has recalled."""
 
 SILENT = (
     "retry",
@@ -18,6 +21,10 @@ SILENT = (
     "branch_sharing",
     "timely_return",
     "deletion",
+    "reversed_first",
+    "family",
+    "sold_before_recall",
+    "lifted_order",
 )
 """Honest causes that must never raise an alert."""
 
@@ -47,7 +54,7 @@ class Truth(msgspec.Struct, kw_only=True):
 
     id: str
     kind: str
-    """One of FRAUDS, SILENT or APART."""
+    """One of PLANTED, SILENT or APART."""
     planted: bool
     codes: list[str]
     keys: list[str]

@@ -1,9 +1,12 @@
 """The nouns of a small country: products, places, people, boxes, visits, and the post that carries their uploads."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from random import Random
+from typing import BinaryIO
 
 import msgspec
 
@@ -172,7 +175,9 @@ class Upload(msgspec.Struct, gc=False, kw_only=True):
     by: str
     kind: str
     """nhsa, table or epcis."""
-    raw: bytes
+    offset: int = 0
+    """Where its bytes stand in the country's scratch file."""
+    length: int = 0
     name: str = ""
     """File name, for tables and EPCIS documents; NHSA messages stand together in a file a day."""
     infno: str = ""
@@ -182,7 +187,7 @@ class Upload(msgspec.Struct, gc=False, kw_only=True):
     claim: str = ""
     """Our own id of the claim that this message makes."""
     plain: bool = True
-    """An everyday message that noise may repeat or delay; False for what a planted story depends on."""
+    """An everyday message or file that noise may repeat or delay; False for what a planted story depends on."""
     awaited: bool = False
     """Brings the codes of a claim that was settled before dispensing, so it cannot be days late."""
 
@@ -190,8 +195,12 @@ class Upload(msgspec.Struct, gc=False, kw_only=True):
 class Country:
     """All there is: who lives and works here, what stands on the shelves, and what has been sent so far."""
 
-    def __init__(self, seed: int, start: date, days: int) -> None:
+    def __init__(self, seed: int, start: date, days: int, scratch: BinaryIO) -> None:
         self.seed = seed
+        self._scratch = scratch
+        """Bytes of all uploads: hundreds of megabytes, which nobody needs before they are written out in order."""
+        self._written = 0
+        self._flushed = True
         self.first_day = start
         self.start = int(datetime(start.year, start.month, start.day, tzinfo=BEIJING).timestamp()) * 1_000_000
         self.days = days
@@ -240,10 +249,26 @@ class Country:
         """Day since the start, by the clock of Beijing."""
         return (at - self.start) // DAY
 
-    def send(self, upload: Upload) -> Upload:
-        """Hand an upload to the post."""
+    def send(self, upload: Upload, raw: bytes = b"") -> Upload:
+        """Hand an upload to the post; without bytes, one that repeats those of another."""
+        if raw:
+            self.rewrite(upload, raw)
         self.uploads.append(upload)
         return upload
+
+    def rewrite(self, upload: Upload, raw: bytes) -> None:
+        """Give an upload its bytes."""
+        self._scratch.write(raw)
+        self._flushed = False
+        upload.offset, upload.length = self._written, len(raw)
+        self._written += len(raw)
+
+    def raw(self, upload: Upload) -> bytes:
+        """The bytes of an upload."""
+        if not self._flushed:
+            self._scratch.flush()
+            self._flushed = True
+        return os.pread(self._scratch.fileno(), upload.length, upload.offset)
 
     def take(
         self, place: Place, *, ready: int, fits: Callable[[Box], bool] | None = None, product: str = ""
@@ -292,12 +317,23 @@ def boxes_as_lines(boxes: Iterable[Box]) -> list[Line]:
 
 def clock(at: int) -> str:
     """A moment (µs UTC) as institutions write it: `yyyy-MM-dd HH:mm:ss` in Beijing."""
-    return datetime.fromtimestamp(at // 1_000_000, BEIJING).strftime("%Y-%m-%d %H:%M:%S")
+    return _second_named(at // 1_000_000)
+
+
+@lru_cache(maxsize=256)
+def _second_named(second: int) -> str:
+    # One message writes the same moments again and again.
+    return datetime.fromtimestamp(second, BEIJING).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def day_name(at: int) -> str:
     """The Beijing day of a moment, `yyyyMMdd`."""
-    return datetime.fromtimestamp(at // 1_000_000, BEIJING).strftime("%Y%m%d")
+    return _day_named((at + 8 * HOUR) // DAY)
+
+
+@lru_cache(maxsize=256)
+def _day_named(days: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=days)).strftime("%Y%m%d")
 
 
 def iso(at: int) -> str:

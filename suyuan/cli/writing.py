@@ -1,0 +1,56 @@
+"""What the commands that take uploads have in common: the node they write to, and the faults they show."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from suyuan.cli.output import warn
+from suyuan.formats.document import Document, Outcome
+from suyuan.formats.summary import faults_of, notes_of
+from suyuan.node import Node, is_node
+
+SHOWN_MAX = 20
+"""Faults shown on the terminal; all of them go to the rejects file."""
+
+
+@contextmanager
+def node_to_write(folder: Path, *, dry_run: bool) -> Iterator[Node]:
+    """The node in a folder, made if need be, with what has fallen due written first.
+
+    A dry run writes nothing, and leaves no folder behind where there is none.
+    """
+    none_yet = dry_run and not is_node(folder)
+    with TemporaryDirectory(prefix="suyuan-rehearsal-") if none_yet else nullcontext(folder) as place:
+        with Node.open(Path(place)) as node:
+            node.rehearse(dry_run)
+            node.take_time()
+            yield node
+
+
+class FaultsShown:
+    """Faults of an upload on the terminal: the first of them, and how many more there are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def show(self, document: Document, outcome: Outcome) -> bool:
+        """Show what was not taken of one document, then what was taken with a remark; true where something was not."""
+        faults = list(faults_of(document, outcome))
+        for where, reason in [*faults, *notes_of(document, outcome)]:
+            self.count += 1
+            if self.count <= SHOWN_MAX:
+                warn(": ".join(filter(None, (*_place(document, where), reason))))
+        return bool(faults)
+
+    def close(self) -> None:
+        """Say how many were not shown."""
+        if self.count > SHOWN_MAX:
+            warn(f"… and {self.count - SHOWN_MAX:,} more")
+
+
+def _place(document: Document, where: str) -> Iterable[str]:
+    """A line of a table by its number; a place in a message after the message's own line in its file."""
+    if where.isdecimal():
+        return (f"line {where}",)
+    return (f"line {document.first_line}" if document.first_line and document.format != "table" else "", where)
