@@ -18,6 +18,9 @@ from typing import Any
 import msgspec
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
+from suyuan.catalogue.content import Content
+from suyuan.catalogue.mapping import Edge
+from suyuan.catalogue.product import Product
 from suyuan.codes.columns import box_keys, recognise_many
 from suyuan.formats import nhsa, tables
 from suyuan.ledger.events import RECORD_VERSION, Event
@@ -26,6 +29,8 @@ from suyuan.lookup.story import tell
 from suyuan.node import Node
 
 PREFIXES = 2_000
+LOTS = 8
+"""Batches of each product: a batch has thousands of boxes."""
 FILL = 50_000
 INSTITUTION = "P44010000001"
 START = 1_767_200_400_000_000
@@ -66,6 +71,7 @@ def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Sa
         measures += _codes(say)
         with Node.open(home / "node") as node:
             codes = Codes(boxes)
+            node.use_catalogue(codes.catalogue())
             measures.append(_fill(node, codes, say))
             measures.append(_bulk(node, codes, home, sales, say))
             measures += _claims(node, codes, claims, say)
@@ -119,9 +125,23 @@ class Codes:
         # A fixed odd multiplier spreads the serials, so that neighbours in number are strangers in the database.
         return f"8{number % PREFIXES:06d}{number * 2_654_435_761 % 10**13:013d}"
 
-    def random(self, rng: random.Random, count: int) -> list[str]:
-        """Distinct random codes."""
-        return [self[number] for number in rng.sample(range(self.boxes), count)]
+    @staticmethod
+    def product(number: int) -> str:
+        """The NHSA code that the prefix of a box is mapped to."""
+        return f"XA11CCA351E002{number % PREFIXES:04d}01121"
+
+    def random(self, rng: random.Random, count: int) -> list[int]:
+        """Numbers of distinct random boxes."""
+        return rng.sample(range(self.boxes), count)
+
+    def catalogue(self) -> Content:
+        """Every prefix mapped, and reviewed, to a product of its own."""
+        content = Content()
+        for number in range(PREFIXES):
+            prefix, nhsa = f"trace20:8{number:06d}", self.product(number)
+            content.products.append(Product(nhsa=nhsa, generic="bench", synthetic=True))
+            content.edges.append(Edge(left=prefix, right=f"nhsa:{nhsa}", reviewed=True))
+        return content
 
 
 def _codes(say: Say) -> list[Measure]:
@@ -165,7 +185,7 @@ def _produced(code: str, number: int) -> Event:
         region="110101",
         fact=digest("produced", code),
         content="",
-        lot=f"L{number % 5000:04d}",
+        lot=f"L{number // PREFIXES % LOTS:02d}",
         expiry="2028-12-31",
     )
 
@@ -177,9 +197,9 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
     path = home / "sales.csv"
     with path.open("w") as out:
         out.write("kind,code,event_time,receipt,product,quantity\n")
-        for number, code in enumerate(sold):
+        for number, box in enumerate(sold):
             at = f"2026-01-{2 + number % 27:02d} {8 + number % 12:02d}:{number % 60:02d}:00"
-            out.write(f"sold,{code},{at},R{number // 3},XA11CCA351E002010101121,1\n")
+            out.write(f"sold,{codes[box]},{at},R{number // 3},{codes.product(box)},1\n")
     gc.collect()
     taken = 0
     begun = time.perf_counter()
@@ -187,7 +207,7 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
         assert not outcome.fatal, outcome.fatal
         taken += len(document.records)
     seconds = time.perf_counter() - begun
-    raw = _raw_rate(home, sold, say)
+    raw = _raw_rate(home, [codes[box] for box in sold], say)
     rate = taken / seconds
     return Measure(
         name="bulk upload, CSV → verdicts → durable",
@@ -241,7 +261,7 @@ def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
     """Claims of 5 codes from 64 threads, message bytes in, answer bytes out, each durable before it is answered."""
     say(f"claims: {claims:,} of 5 codes, 64 threads")
     sold = codes.random(random.Random(2), claims * 5)
-    messages = [_claim(number, sold[number * 5 : number * 5 + 5]) for number in range(claims)]
+    messages = [_claim(number, [codes[box] for box in sold[number * 5 : number * 5 + 5]]) for number in range(claims)]
     share = [messages[worker::64] for worker in range(64)]
     times: list[float] = []
     refused: list[bytes] = []
@@ -304,9 +324,9 @@ def _claim(number: int, codes: list[str]) -> bytes:
 def _history(node: Node, codes: Codes, say: Say) -> Measure:
     say("histories of random codes")
     times = []
-    for code in codes.random(random.Random(3), min(5_000, codes.boxes)):
+    for box in codes.random(random.Random(3), min(5_000, codes.boxes)):
         begun = time.perf_counter()
-        tell(node.ledger, node.catalogue, code)
+        tell(node.ledger, node.catalogue, codes[box])
         times.append(time.perf_counter() - begun)
     times.sort()
     p99 = times[int(len(times) * 0.99)] * 1000

@@ -1,8 +1,11 @@
 """Carrying a whole node: facts, sealed messages, catalogue and accounts in one file, verified by counts and hashes."""
 
 import hashlib
+import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -10,22 +13,35 @@ import msgspec
 
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.exchange import export_table, read_rows
-from suyuan.ledger.events import Event, decoder, encoder
+from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import Journal
-from suyuan.node import Node
-from suyuan.storage.tables import Accounts
+from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, place_secrets, read_secrets
+from suyuan.storage.tables import Accounts, Tables
 
 VERSION = 1
 PAGE = 10_000
+"""Events in one append of an import."""
+DOCUMENT_BYTES = 32 << 20
+"""Sealed messages in one append of an import: with PAGE, the bound on memory."""
+FRAME_BYTES_MAX = 256 << 20
+"""No event or message comes near; a longer frame is damage, and must not fill the memory."""
+RECENT_MAX = 100_000
+"""Messages remembered while exporting, so that each is written once; one quoted again much later is written twice."""
+
 MANIFEST = "manifest.json"
+_HASH_SIZE = 64
 
 
-class CarryRefused(Exception):  # noqa: N818  the reader's word for it
-    """A file that cannot be imported; the words say why and what to do."""
+class FileRefused(Exception):  # noqa: N818  the reader's word for it
+    """A file that cannot be brought in; the words say why and what to do. Nothing was written."""
+
+
+class FolderRefused(Exception):  # noqa: N818  the reader's word for it
+    """A folder into which nothing can be brought; the words say why and what to do. Nothing was written."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """What a file holds. Hashes are SHA-256 of the entries' bytes."""
+    """What a file holds. Hashes are SHA-256 of the entries' bytes, unpacked."""
 
     version: int = VERSION
     events: int
@@ -38,167 +54,252 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Hash of the node's secrets: pseudonyms of two nodes match only where it is the same."""
 
 
-def export_node(node: Node, path: Path, *, secrets: bool = False, on_progress: Callable[[int], None] | None = None) -> Manifest:
-    """Write everything a node holds into one file; `secrets` adds the keys of pseudonyms and seals."""
+def export_node(node: Node, path: Path, *, secrets: bool = False) -> Manifest:
+    """Write everything a node holds into one file, for its owner only; `secrets` adds the keys of pseudonyms and seals.
+
+    The file is a zip archive with the entries `events` and `documents` (frames of 4 bytes of length and the bytes),
+    `catalogue/<table>.csv`, `accounts.json`, `manifest.json`, and `secrets` if asked for. Its comment is the SHA-256 of
+    all bytes before the comment. An older file of the name is replaced once this one is complete.
+    """
     unfinished = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        digests: set[str] = set()
-        with archive.open("events", "w", force_zip64=True) as out:
-            count, events_hash = _write_frames(out, _event_bytes(node.journal, digests, on_progress))
-        with archive.open("documents", "w", force_zip64=True) as out:
-            documents, documents_hash = _write_frames(out, _document_bytes(node.journal, digests))
-        content = node.tables.load_catalogue()
-        catalogue_hash = hashlib.sha256()
-        for table in TABLES:
-            data = export_table(content, table.name)
-            catalogue_hash.update(data)
-            archive.writestr(f"catalogue/{table.name}.csv", data)
-        accounts = msgspec.json.encode(node.tables.export_accounts())
-        archive.writestr("accounts.json", accounts)
-        keys = b"".join(node.privacy.keys())
-        if secrets:
-            archive.writestr("secrets", keys)
-        manifest = Manifest(
-            events=count,
-            documents=documents,
-            events_hash=events_hash,
-            documents_hash=documents_hash,
-            catalogue_hash=catalogue_hash.hexdigest(),
-            accounts_hash=hashlib.sha256(accounts).hexdigest(),
-            secrets_mark=hashlib.sha256(keys).hexdigest()[:16],
-        )
-        archive.writestr(MANIFEST, msgspec.json.encode(manifest))
-    unfinished.replace(path)
+    try:
+        with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                manifest = _write_entries(node, archive, secrets=secrets)
+                archive.comment = bytes(_HASH_SIZE)
+            _sign(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return manifest
 
 
-def secrets_in(path: Path) -> bytes | None:
-    """The keys that a file carries, if any."""
-    with _opened(path) as archive:
-        return archive.read("secrets") if "secrets" in archive.namelist() else None
-
-
-def import_node(node: Node, path: Path, on_progress: Callable[[int], None] | None = None) -> Manifest:
-    """Fill an empty node from a file. Everything is verified before the first event is written.
+def import_node(folder: Path, path: Path) -> Manifest:
+    """Make a node in an empty folder from a file. All of it is verified before anything is written, and again after.
 
     Raises:
-        CarryRefused: the node is not empty, the file is damaged, or of another version.
+        FileRefused: the file is none of ours, damaged, altered or of another version.
+        FolderRefused: the folder holds a node already, or the secrets that go with the file are not at hand.
+        NodeUnusable: the folder holds something else, or cannot be written.
     """
-    if node.journal.since(None, 1)[0]:
-        raise CarryRefused(f"{node.folder} already holds events: import into an empty folder")
     with _opened(path) as archive:
         manifest = _verified(archive, path)
-        mark = hashlib.sha256(b"".join(node.privacy.keys())).hexdigest()[:16]
-        if mark != manifest.secrets_mark:
-            raise CarryRefused(
-                f"{path} was made by a node with other secrets: its pseudonyms and seals would not match. Export with "
-                "--with-secrets, or copy secrets.json of the first node into the empty folder before importing"
-            )
-        with archive.open("documents") as source:
-            documents = {_name_of(frame): frame[32:] for frame in _read_frames(source)}
-        with archive.open("events") as source:
-            _append_all(node.journal, source, documents, on_progress)
-        content = Content()
-        for table in TABLES:
-            reading = read_rows(table.name, archive.read(f"catalogue/{table.name}.csv"))
-            setattr(content, table.name, [row for _, row in reading.rows])
-        node.tables.save_catalogue(content)
-        node.tables.import_accounts(msgspec.json.decode(archive.read("accounts.json"), type=Accounts))
-    node.reload_catalogue()
-    count, found = _write_frames(None, _event_bytes(node.journal, set(), None))
-    if (count, found) != (manifest.events, manifest.events_hash):
-        raise CarryRefused(f"after the import the journal holds {count} events with hash {found}: not those of {path}")
+        keys = archive.read("secrets") if "secrets" in archive.namelist() else b""
+        _check_folder(folder, path, manifest, keys)
+        folder.mkdir(parents=True, exist_ok=True)
+        if keys:
+            place_secrets(folder, keys)
+        with Node.open(folder) as node:
+            (folder / IMPORTING).touch()
+            _fill(node, archive)
+            node.reload_catalogue()
+            found = _manifest_of(node)
+    if found != manifest:
+        raise FileRefused(f"what came of {path} is not what it holds: delete {folder} and report this")
+    (folder / IMPORTING).unlink()
     return manifest
 
 
-def _name_of(frame: bytes) -> str:
-    """The hash under which a document frame is filed."""
-    return frame[:32].decode()
+# Out
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise CarryRefused(f"{path} is no export of a node, or was cut off: {error}") from error
-
-
-def _verified(archive: zipfile.ZipFile, path: Path) -> Manifest:
-    try:
-        manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
-        if manifest.version != VERSION:
-            raise CarryRefused(f"{path} is of version {manifest.version}, this program reads {VERSION}")
-        for name, expected, kept in (
-            ("events", manifest.events, manifest.events_hash),
-            ("documents", manifest.documents, manifest.documents_hash),
-        ):
-            with archive.open(name) as source:
-                count, found = _write_frames(None, _read_frames(source))
-            if (count, found) != (expected, kept):
-                raise CarryRefused(f"{path}: {name} were altered: {count} of {expected}, hash {found} instead of {kept}")
-        catalogue_hash = hashlib.sha256()
-        for table in TABLES:
-            catalogue_hash.update(archive.read(f"catalogue/{table.name}.csv"))
-        accounts_hash = hashlib.sha256(archive.read("accounts.json")).hexdigest()
-    except (KeyError, zipfile.BadZipFile, msgspec.DecodeError, EOFError, OSError) as error:
-        raise CarryRefused(f"{path} is damaged: {error}") from error
-    if (catalogue_hash.hexdigest(), accounts_hash) != (manifest.catalogue_hash, manifest.accounts_hash):
-        raise CarryRefused(f"{path}: catalogue or accounts were altered")
+def _write_entries(node: Node, archive: zipfile.ZipFile, *, secrets: bool) -> Manifest:
+    """Write all entries and, last, their manifest."""
+    with archive.open("events", "w", force_zip64=True) as out:
+        events = _measured(_event_frames(node.journal), out)
+    with archive.open("documents", "w", force_zip64=True) as out:
+        documents = _measured(_document_frames(node.journal), out)
+    tables, accounts = _catalogue_files(node.tables), _accounts_file(node.tables)
+    for name, data in tables.items():
+        archive.writestr(name, data)
+    archive.writestr("accounts.json", accounts)
+    keys = b"".join(node.privacy.keys())
+    if secrets:
+        archive.writestr("secrets", keys)
+    manifest = _manifest(events, documents, tables, accounts, keys)
+    archive.writestr(MANIFEST, msgspec.json.encode(manifest))
     return manifest
 
 
-def _event_bytes(journal: Journal, digests: set[str], on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
+def _manifest_of(node: Node) -> Manifest:
+    """What an export of the node as it is would say."""
+    return _manifest(
+        _measured(_event_frames(node.journal)),
+        _measured(_document_frames(node.journal)),
+        _catalogue_files(node.tables),
+        _accounts_file(node.tables),
+        b"".join(node.privacy.keys()),
+    )
+
+
+def _manifest(
+    events: tuple[int, str], documents: tuple[int, str], tables: dict[str, bytes], accounts: bytes, keys: bytes
+) -> Manifest:
+    return Manifest(
+        events=events[0],
+        documents=documents[0],
+        events_hash=events[1],
+        documents_hash=documents[1],
+        catalogue_hash=_hash(*tables.values()),
+        accounts_hash=_hash(accounts),
+        secrets_mark=_hash(keys)[:16],
+    )
+
+
+def _events(journal: Journal) -> Iterator[Event]:
+    """The whole journal in order of arrival."""
     position: bytes | None = None
     while True:
         events, position = journal.since(position, PAGE)
         if not events:
             return
-        for event in events:
-            if event.document:
-                digests.add(event.document)
-            yield encoder.encode(event)
-        if on_progress is not None:
-            on_progress(len(events))
+        yield from events
 
 
-def _document_bytes(journal: Journal, digests: set[str]) -> Iterator[bytes]:
-    for digest in sorted(digests):
+def _event_frames(journal: Journal) -> Iterator[bytes]:
+    return map(encoder.encode, _events(journal))
+
+
+def _document_frames(journal: Journal) -> Iterator[bytes]:
+    """Sealed messages as hash and bytes, in the order in which events first quote them."""
+    recent: OrderedDict[str, None] = OrderedDict()
+    for event in _events(journal):
+        digest = event.document
+        if not digest or digest in recent:
+            continue
+        recent[digest] = None
+        if len(recent) > RECENT_MAX:
+            recent.popitem(last=False)
         sealed = journal.document(digest)
         if sealed is not None:
-            yield digest.encode() + sealed
+            name = digest.encode()
+            yield bytes([len(name)]) + name + sealed
 
 
-def _append_all(
-    journal: Journal, source: IO[bytes], documents: dict[str, bytes], on_progress: Callable[[int], None] | None
-) -> None:
-    page: list[Event] = []
-    for frame in _read_frames(source):
-        page.append(decoder.decode(frame))
-        if len(page) >= PAGE:
-            _append(journal, page, documents, on_progress)
-            page = []
-    if page:
-        _append(journal, page, documents, on_progress)
+def _catalogue_files(tables: Tables) -> dict[str, bytes]:
+    content = tables.load_catalogue()
+    return {f"catalogue/{table.name}.csv": export_table(content, table.name) for table in TABLES}
 
 
-def _append(
-    journal: Journal, page: list[Event], documents: dict[str, bytes], on_progress: Callable[[int], None] | None
-) -> None:
+def _accounts_file(tables: Tables) -> bytes:
+    return msgspec.json.encode(tables.export_accounts())
+
+
+def _sign(file: IO[bytes]) -> None:
+    """Put the hash of all other bytes in the place kept for it at the end: no byte can change unseen."""
+    end = file.seek(0, os.SEEK_END) - _HASH_SIZE
+    digest = _file_hash(file, end)
+    file.seek(end)
+    file.write(digest)
+
+
+# In
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    """The archive in a file of which no byte has changed."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END) - _HASH_SIZE
+            signed = end > 0 and _file_hash(file, end) == file.read(_HASH_SIZE)
+        if signed:
+            return zipfile.ZipFile(path)
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be read: {error.strerror}; check the path and the permissions") from error
+    except zipfile.BadZipFile as error:
+        raise FileRefused(f"{path} is no export of a node: {error}") from error
+    raise FileRefused(f"{path} is no export of a node, or was altered or cut off on the way: copy it again")
+
+
+def _verified(archive: zipfile.ZipFile, path: Path) -> Manifest:
+    """The manifest, where the file keeps what it promises and this program can read all of it."""
+    try:
+        manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
+        if manifest.version != VERSION:
+            raise FileRefused(f"{path} is of version {manifest.version}, this program reads {VERSION}")
+        with archive.open("events") as source:
+            events = _measured(_readable(_frames(source)))
+        with archive.open("documents") as source:
+            documents = _measured(_frames(source))
+        tables = {f"catalogue/{table.name}.csv": archive.read(f"catalogue/{table.name}.csv") for table in TABLES}
+        accounts = archive.read("accounts.json")
+        _catalogue(archive)
+        msgspec.json.decode(accounts, type=Accounts)
+    except (KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError, EOFError, OSError) as error:
+        raise FileRefused(f"{path} is damaged: {error}") from error
+    found = _manifest(events, documents, tables, accounts, b"")
+    if msgspec.structs.replace(found, secrets_mark=manifest.secrets_mark) != manifest:
+        raise FileRefused(f"{path} does not hold what its manifest says: {events[0]} of {manifest.events} events")
+    return manifest
+
+
+def _readable(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The frames of events, each read on the way; raises ValueError for one that this program cannot read."""
+    for frame in frames:
+        event = decoder.decode(frame)
+        if event.version > RECORD_VERSION:
+            raise ValueError(f"event {event.id} is of version {event.version}; export with the program of this version")
+        yield frame
+
+
+def _check_folder(folder: Path, path: Path, manifest: Manifest, keys: bytes) -> None:
+    """The folder holds no node yet, and the secrets that go with the file are there or come with it."""
+    if is_node(folder):
+        raise FolderRefused(f"{folder} holds a node already: import into an empty folder")
+    check_folder(folder)
+    held = b"".join(read_secrets(folder).keys()) if (folder / SECRETS).exists() else b""
+    if _hash(held or keys)[:16] != manifest.secrets_mark:
+        raise FolderRefused(
+            f"{path} belongs with other secrets than are at hand: its pseudonyms and seals would not match. Export "
+            f"with --with-secrets, or first copy {SECRETS} of the node it came from into {folder}"
+        )
+
+
+def _fill(node: Node, archive: zipfile.ZipFile) -> None:
+    """Messages first, then the events that quote them, then the tables; never more than a page in memory."""
+    with archive.open("documents") as source:
+        for page in _pages(_frames(source)):
+            node.journal.append([], {}, dict(map(_document, page)))
+    with archive.open("events") as source:
+        events = map(decoder.decode, _frames(source))
+        while events_page := list(islice(events, PAGE)):
+            _append(node.journal, events_page)
+    node.tables.save_catalogue(_catalogue(archive))
+    node.tables.import_accounts(msgspec.json.decode(archive.read("accounts.json"), type=Accounts))
+
+
+def _append(journal: Journal, page: list[Event]) -> None:
     expected: dict[str, int] = {}
+    reached: dict[str, int] = {}
     for event in page:
         expected.setdefault(event.key, event.sequence - 1)
-    carried = {event.document: documents[event.document] for event in page if event.document in documents}
-    result = journal.append(page, expected, carried)
-    if not isinstance(result, bytes):
-        raise CarryRefused(f"the journal changed during the import ({result[0]}): import into an empty folder, alone")
-    if on_progress is not None:
-        on_progress(len(page))
+        if reached.setdefault(event.key, event.sequence - 1) != event.sequence - 1:
+            raise FileRefused(f"{event.key} has a gap before {event.sequence}; the file was not made by suyuan export")
+        reached[event.key] = event.sequence
+    stale = journal.append(page, expected)
+    if not isinstance(stale, bytes):
+        raise FileRefused(f"{stale[0]} has a gap; the file was not made by suyuan export")
 
 
-def _write_frames(out: IO[bytes] | None, frames: Iterator[bytes]) -> tuple[int, str]:
-    """Write frames (4 bytes of length, then the bytes), or only count them; answers their number and hash."""
-    digest = hashlib.sha256()
-    count = 0
+def _catalogue(archive: zipfile.ZipFile) -> Content:
+    """The catalogue in the file; raises ValueError where a row cannot be read."""
+    content = Content()
+    for table in TABLES:
+        reading = read_rows(table.name, archive.read(f"catalogue/{table.name}.csv"))
+        if reading.fatal or reading.rejected:
+            raise ValueError(f"catalogue/{table.name}.csv: {reading.fatal or f'lines {[*reading.rejected][:3]}'}")
+        setattr(content, table.name, [row for _, row in reading.rows])
+    return content
+
+
+# Frames
+
+
+def _measured(frames: Iterable[bytes], out: IO[bytes] | None = None) -> tuple[int, str]:
+    """Number and hash of frames (4 bytes of length, then the bytes), written to `out` on the way where it is given."""
+    digest, count = hashlib.sha256(), 0
     for frame in frames:
         head = len(frame).to_bytes(4, "big")
         digest.update(head)
@@ -209,10 +310,43 @@ def _write_frames(out: IO[bytes] | None, frames: Iterator[bytes]) -> tuple[int, 
     return count, digest.hexdigest()
 
 
-def _read_frames(source: IO[bytes]) -> Iterator[bytes]:
+def _frames(source: IO[bytes]) -> Iterator[bytes]:
     while head := source.read(4):
         size = int.from_bytes(head, "big")
+        if size > FRAME_BYTES_MAX:
+            raise ValueError(f"a frame of {size} bytes")
         frame = source.read(size)
-        if len(head) < 4 or len(frame) < size:  # noqa: PLR2004  size of the head
+        if len(head) + len(frame) < 4 + size:
             raise EOFError("a frame is cut off")
         yield frame
+
+
+def _pages(frames: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Frames in pages of about DOCUMENT_BYTES."""
+    page: list[bytes] = []
+    size = 0
+    for frame in chain(frames, [b""]):
+        if page and (size + len(frame) > DOCUMENT_BYTES or not frame):
+            yield page
+            page, size = [], 0
+        if frame:
+            page.append(frame)
+            size += len(frame)
+
+
+def _document(frame: bytes) -> tuple[str, bytes]:
+    end = 1 + frame[0]
+    return frame[1:end].decode(), frame[end:]
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _file_hash(file: IO[bytes], end: int) -> bytes:
+    """Hexadecimal SHA-256 of a file's bytes up to `end`; leaves the file there."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left := end - file.tell():
+        digest.update(file.read(min(left, 1 << 20)))
+    return digest.hexdigest().encode()

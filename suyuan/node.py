@@ -76,7 +76,7 @@ class Node:
             NodeUnusable: the folder cannot be used (something else is in it, not writable, newer version, incomplete).
             SettingsWrong: its settings cannot be used.
         """
-        _refuse_other_folders(folder)
+        check_folder(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -169,8 +169,12 @@ def is_node(folder: Path) -> bool:
     return any((folder / name).exists() for name in (JOURNAL, TABLES, IMPORTING))
 
 
-def _refuse_other_folders(folder: Path) -> None:
-    """A node is made in a folder of its own; one not filled to the end, or without its journal, stays shut."""
+def check_folder(folder: Path) -> None:
+    """A node is made in a folder of its own; one not filled to the end, or without its journal, stays shut.
+
+    Raises:
+        NodeUnusable: the folder holds something else, or a node that is not whole.
+    """
     try:
         held = {entry.name for entry in os.scandir(folder)}
     except FileNotFoundError:

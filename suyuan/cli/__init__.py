@@ -42,7 +42,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app([_as_text(argument) for argument in arguments], exit_on_error=False, print_error=True)
         sys.stdout.flush()
-    except cyclopts.CycloptsError:
+    except cyclopts.ValidationError as error:  # raised by a command, which alone can see it
+        sys.stderr.write(f"suyuan: {error.msg}\n")
+        return USAGE
+    except cyclopts.CycloptsError:  # its words are printed already
         return USAGE
     except BrokenPipeError:
         _drop_output()
@@ -65,24 +68,20 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     """Exit code and words of a refusal; None for what is our own mistake and deserves its traceback."""
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  loaded only when something went wrong
 
-    from suyuan.cli.output import Misuse, Unreadable  # noqa: PLC0415
+    from suyuan.carry import FileRefused, FolderRefused  # noqa: PLC0415
+    from suyuan.cli.output import Unreadable  # noqa: PLC0415
     from suyuan.ledger.ledger import Contention  # noqa: PLC0415
     from suyuan.node import NodeUnusable  # noqa: PLC0415
     from suyuan.settings import SettingsWrong  # noqa: PLC0415
     from suyuan.storage.refusals import JournalRefusal  # noqa: PLC0415
     from suyuan.storage.tables import TablesError  # noqa: PLC0415
 
-    if isinstance(error, Misuse):
-        return USAGE, str(error)
-    if isinstance(error, Unreadable):
+    if isinstance(error, (Unreadable, FileRefused)):
         return FINDINGS, str(error)
-    if isinstance(error, (NodeUnusable, SettingsWrong, JournalRefusal, TablesError, Contention)):
+    if isinstance(error, (NodeUnusable, FolderRefused, SettingsWrong, JournalRefusal, TablesError, Contention)):
         return FAILED, str(error)
     if isinstance(error, DBAPIError):
-        return (
-            FAILED,
-            f"the tables beside the journal could not be read or written: {error.orig}; see to disk and rights",
-        )
+        return FAILED, f"the tables could not be read or written: {error.orig}; see to the disk and its rights"
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return FAILED, f"{error.filename}: {reason}" if error.filename else reason

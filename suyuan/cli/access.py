@@ -1,6 +1,7 @@
 """`suyuan access`: institutions' credentials, people with roles, delegations with an end date."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated
 
 import cyclopts
@@ -8,6 +9,7 @@ import msgspec
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
 from suyuan.node import Node
+from suyuan.storage.tables import ROLES, Person
 
 app = cyclopts.App(name="access", help="Who may come in: credentials of institutions, people with roles, delegations.")
 
@@ -27,9 +29,9 @@ def issue(institution: str, /, *, dir: Folder = DEFAULT_FOLDER, format: Format =
 @app.command(name="keys")
 def keys(institution: str = "", /, *, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
     """List keys, revoked ones too."""
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         found = node.tables.list_credentials(institution)
-    rows = [(one.id, one.institution, one.created.isoformat(), one.revoked.isoformat() if one.revoked else "") for one in found]
+    rows = [(one.id, one.institution, _iso(one.created), _iso(one.revoked)) for one in found]
     _print(("key", "institution", "created", "revoked"), rows, format)
     return 0
 
@@ -37,7 +39,7 @@ def keys(institution: str = "", /, *, dir: Folder = DEFAULT_FOLDER, format: Form
 @app.command(name="revoke")
 def revoke(key: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
     """End a key at once."""
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         node.tables.revoke(key)
     say(f"key {key} is revoked")
     return 0
@@ -45,18 +47,24 @@ def revoke(key: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  
 
 @app.command(name="person")
 def person(
-    name: str,
-    role: Annotated[str, cyclopts.Parameter(help="clerk, pharmacist, manager, agency, inspector, drug_regulator, auditor, …")],
+    name: Annotated[str, cyclopts.Parameter(help="Account name.")],
+    role: Annotated[str, cyclopts.Parameter(help=f"{', '.join(ROLES[:-1])} or {ROLES[-1]}.")],
     /,
     *,
     institution: Annotated[str, cyclopts.Parameter(help="Where the person works.")] = "",
     region: Annotated[str, cyclopts.Parameter(help="Division code, for inspectors and agencies.")] = "",
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Record somebody with a role."""
+    if role not in ROLES:
+        raise cyclopts.ValidationError(msg=f"no role {role!r}; there are: {', '.join(ROLES)}")
     with Node.open(dir) as node:
         added = node.tables.add_person(name, role, institution, region)
-    say(f"{added.name}: {added.role}")
+    if format == "json":
+        print_json(added)
+    else:
+        say(f"{added.name}: {added.role}")
     return 0
 
 
@@ -69,7 +77,7 @@ def disable(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Lock somebody out, or with --enable let them in again."""
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         node.tables.disable_person(name, disabled=not enable)
     say(f"{name} is {'enabled' if enable else 'disabled'}")
     return 0
@@ -78,9 +86,9 @@ def disable(
 @app.command(name="people")
 def people(*, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """List people and roles."""
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         found = node.tables.list_people()
-    _print(("name", "role", "institution", "region", "disabled"), [msgspec.structs.astuple(one) for one in found], format)
+    _print(Person.__struct_fields__, [msgspec.structs.astuple(one) for one in found], format)
     return 0
 
 
@@ -94,20 +102,29 @@ def delegate(
     since: Annotated[str, cyclopts.Parameter(help="ISO date; today if not given.")] = "",
     purpose: Annotated[str, cyclopts.Parameter(help="Why, in words.")] = "",
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Let one party speak for another until a date."""
     try:
         first = date.fromisoformat(since) if since else date.today()  # noqa: DTZ011  the operator's own day
         last = date.fromisoformat(until)
     except ValueError as error:
-        raise cyclopts.ValidationError(msg=f"not an ISO date (yyyy-mm-dd): {error}") from error
+        raise cyclopts.ValidationError(msg=f"no date (yyyy-mm-dd): {error}") from error
     with Node.open(dir) as node:
         made = node.tables.delegate(grantor, to, first, last, purpose)
-    say(f"{made.delegate} may speak for {made.grantor} from {made.valid_from} to {made.valid_to}")
+    if format == "json":
+        print_json(made)
+    else:
+        say(f"{made.delegate} may speak for {made.grantor} from {made.valid_from} to {made.valid_to}")
     return 0
 
 
-def _print(columns: tuple[str, ...], rows: list[tuple[object, ...]], format: str) -> None:  # noqa: A002  the option's name
+def _iso(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _print(columns: tuple[str, ...], rows: Sequence[tuple[object, ...]], format: str) -> None:  # noqa: A002  the option's name
+    """Records as lines or as a table."""
     if format == "json":
         for row in rows:
             print_json(dict(zip(columns, row, strict=True)))

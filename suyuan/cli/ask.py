@@ -5,21 +5,35 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, clock_time, print_json, print_table, say
+from suyuan.cli.output import (
+    DEFAULT_FOLDER,
+    Folder,
+    Format,
+    plain_time,
+    print_json,
+    print_table,
+    say,
+)
+from suyuan.cli.picture import texts_in
 from suyuan.codes.recognise import recognise
 from suyuan.lookup.citizen import CitizenAnswer
 from suyuan.lookup.citizen import check as citizen_check
-from suyuan.lookup.story import Story, tell
+from suyuan.lookup.story import Chapter, Story, tell
 from suyuan.node import Node
 
-Text = Annotated[str, cyclopts.Parameter(help="The code as scanned, typed or pasted.")]
-Image = Annotated[Path | None, cyclopts.Parameter(help="Read the code from a picture instead.")]
+Text = Annotated[str | None, cyclopts.Parameter(help="The code as scanned, typed or pasted.")]
+Image = Annotated[Path | None, cyclopts.Parameter(help="Read the code from a PNG or JPEG instead.")]
+
+_CHILDREN_SHOWN = 3
+_NO_BOX = frozenset({"ean13", "gtin14", "unknown"})
+"""What stands beside the trace code in many a picture."""
 
 
-def check(code: Text = "", /, *, image: Image = None, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
+def check(code: Text = None, /, *, image: Image = None, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """Ask as a citizen does: was this box sold, once or several times, and what should I do?"""
-    with Node.open(dir) as node:
-        answer = citizen_check(node.ledger, node.catalogue, _text_of(code, image))
+    text = _text_of(code, image)
+    with Node.open_existing(dir) as node:
+        answer = citizen_check(node.ledger, node.catalogue, text)
     if format == "json":
         print_json(answer)
     else:
@@ -27,10 +41,11 @@ def check(code: Text = "", /, *, image: Image = None, dir: Folder = DEFAULT_FOLD
     return 0
 
 
-def trace(code: Text = "", /, *, image: Image = None, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
+def trace(code: Text = None, /, *, image: Image = None, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """Tell the full history of a box: its own events and those of its cartons, with statuses and verdicts."""
-    with Node.open(dir) as node:
-        story = tell(node.ledger, node.catalogue, _text_of(code, image))
+    text = _text_of(code, image)
+    with Node.open_existing(dir) as node:
+        story = tell(node.ledger, node.catalogue, text)
     if format == "json":
         print_json(story)
     else:
@@ -38,29 +53,31 @@ def trace(code: Text = "", /, *, image: Image = None, dir: Folder = DEFAULT_FOLD
     return 0
 
 
-def _text_of(code: str, image: Path | None) -> str:
-    """The text given, or the first code in the picture."""
+def _text_of(code: str | None, image: Path | None) -> str:
+    """The text given, or the first code in the picture that can be a box's."""
+    if (code is None) == (image is None):
+        raise cyclopts.ValidationError(msg="give a code, or a picture with --image")
     if image is None:
-        return code
-    from suyuan.codes.barcode import PictureError, read_codes  # noqa: PLC0415  the image library is slow to load
-
-    try:
-        seen = read_codes(image)
-    except PictureError as error:
-        raise OSError(0, str(error), str(image)) from error
-    if not seen:
-        raise OSError(0, "no barcode found; take the picture closer, straight and in good light", str(image))
-    best = [one.text for one in seen if recognise(one.text).system not in {"ean13", "gtin14", "unknown"}]
-    return best[0] if best else seen[0].text
+        return code or ""
+    seen = texts_in(image)
+    return next((one for one in seen if recognise(one).system not in _NO_BOX), seen[0])
 
 
 def _print_answer(answer: CitizenAnswer) -> None:
-    say(f"{answer.code}  {answer.product}")
-    words = {"none": "0", "one": "1", "several": "2+"}.get(answer.outcome, "")
-    say(f"outcome 结果: {answer.outcome} {words}")
+    say(f"{answer.code}  {answer.product}".rstrip())
+    count = {"none": " 0", "one": " 1", "several": " 2+"}.get(answer.outcome, "")
+    say(f"outcome 结果: {answer.outcome}{count}")
+    if answer.contains:
+        say(f"contains 内装: {answer.contains}")
     if answer.sales:
         rows = [
-            (clock_time(sale.event_time), sale.institution, sale.region, "undone 已撤销" if sale.undone else "", "split 拆零" if sale.split else "")
+            (
+                plain_time(sale.event_time),
+                sale.institution,
+                sale.region,
+                "undone 已撤销" if sale.undone else "",
+                "split 拆零" if sale.split else "",
+            )
             for sale in answer.sales
         ]
         print_table(("sold 销售时间", "institution 机构", "region 地区", "undone", "split"), rows)
@@ -73,27 +90,40 @@ def _print_answer(answer: CitizenAnswer) -> None:
 
 
 def _print_story(story: Story) -> None:
-    say(f"{story.code}  {story.product}  [{story.key}]")
+    say("  ".join(filter(None, (story.code, story.product, f"[{story.key}]"))))
+    if story.readings:
+        say(f"reads as 读法: {story.readings[0]}, or else {', '.join(story.readings[1:])}")
     if story.cartons:
         say(f"cartons 箱: {' < '.join(story.cartons)}")
     if story.children:
-        say(f"holds {len(story.children)} packages 内装: {', '.join(story.children[:3])}{' …' if len(story.children) > 3 else ''}")
+        more = " …" if len(story.children) > _CHILDREN_SHOWN else ""
+        say(f"contains 内装: {len(story.children)}: {', '.join(story.children[:_CHILDREN_SHOWN])}{more}")
+    for hold in story.holds:
+        say(f"! {hold}")
     for problem in story.problems:
         say(f"? {problem}")
-    if not story.chapters:
-        say("nothing is recorded of this code 暂无记录")
-        return
-    rows = [
-        (
-            clock_time(chapter.event_time),
-            chapter.kind + (f" (carton {chapter.carton.partition(':')[2]})" if chapter.carton else ""),
-            chapter.institution,
-            chapter.place_name,
-            ", ".join(chapter.reasons),
-            chapter.verdict,
-            chapter.alert_class,
-            " ".join(f"{kind}={value}" for kind, value in chapter.references.items()),
+    if story.chapters:
+        print_table(
+            ("time 时间", "event 事件", "by 机构", "region 地区", "status 状态", "verdict", "alert", "references"),
+            [_row(chapter) for chapter in story.chapters],
         )
-        for chapter in story.chapters
-    ]
-    print_table(("time 时间", "event 事件", "by 机构", "region 地区", "status 状态", "verdict", "alert", "references"), rows)
+    else:
+        say("nothing is recorded of this code 暂无记录")
+
+
+def _row(chapter: Chapter) -> tuple[str, ...]:
+    where = ""
+    if chapter.carton:
+        where = f" (carton {chapter.carton.partition(':')[2]})"
+    elif chapter.reading:
+        where = f" (reading {chapter.reading})"
+    return (
+        plain_time(chapter.event_time),
+        chapter.kind + where,
+        chapter.institution,
+        chapter.place_name,
+        ", ".join(chapter.reasons),
+        chapter.verdict,
+        chapter.alert_class,
+        " ".join(f"{kind}={value}" for kind, value in chapter.references.items()),
+    )

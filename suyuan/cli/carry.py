@@ -1,13 +1,12 @@
 """`suyuan export` and `suyuan import`: a whole node in one file, and back."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 import msgspec
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, warn
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table
 from suyuan.node import Node
 
 
@@ -24,10 +23,8 @@ def export(
     """Write facts, sealed messages, catalogue and accounts into one file with counts and hashes."""
     from suyuan.carry import export_node  # noqa: PLC0415  only this command needs it
 
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         manifest = export_node(node, file, secrets=with_secrets)
-    if with_secrets:
-        file.chmod(0o600)
     _print(manifest, format)
     return 0
 
@@ -39,21 +36,10 @@ def import_(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
-    """Fill an empty node from an export; counts and hashes are verified before and after."""
-    from suyuan.carry import CarryRefused, import_node, secrets_in  # noqa: PLC0415  only this command needs it
-    from suyuan.node import place_secrets  # noqa: PLC0415
+    """Make a node in an empty folder from an export; counts and hashes are verified before and after."""
+    from suyuan.carry import import_node  # noqa: PLC0415  only this command needs it
 
-    try:
-        keys = secrets_in(file)
-        if keys is not None:
-            place_secrets(dir, keys)
-        with Node.open(dir) as node:
-            manifest = import_node(node, file)
-    except CarryRefused as error:
-        warn(f"suyuan: {error}")
-        return 3
-    os.sync()
-    _print(manifest, format)
+    _print(import_node(dir, file), format)
     return 0
 
 

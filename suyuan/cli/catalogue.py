@@ -7,14 +7,20 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.content import TABLE, TABLES
 from suyuan.catalogue.exchange import Report, export_table, import_table, write_rejected
 from suyuan.catalogue.synthetic import synthetic_catalogue
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, Unreadable, print_json, print_table, say, warn
+from suyuan.cli.writing import node_to_write
 from suyuan.codes.recognise import recognise
 from suyuan.node import Node
 
-app = cyclopts.App(name="catalogue", help="Products, prefixes, mappings, packages, parties, no-code stock: in and out as CSV.")
+app = cyclopts.App(
+    name="catalogue", help="Products, prefixes, mappings, packages, parties, no-code stock: in and out as CSV."
+)
+
+_SYSTEMS = frozenset({"trace20", "gs1", "ma", "ahm", "maker"})
 
 TableName = Annotated[str, cyclopts.Parameter(help=f"One of: {', '.join(table.name for table in TABLES)}.")]
 
@@ -24,13 +30,22 @@ def _known(table: str) -> None:
         raise cyclopts.ValidationError(msg=f"no table {table!r}; there are: {', '.join(TABLE)}")
 
 
+def _day(option: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise cyclopts.ValidationError(msg=f"{option} {text!r} is no date (yyyy-mm-dd): {error}") from error
+
+
 @app.command(name="import")
 def import_(
     table: TableName,
     file: Annotated[Path, cyclopts.Parameter(help="CSV in UTF-8 or GBK, with a heading line.")],
     /,
     *,
-    rejects: Annotated[Path | None, cyclopts.Parameter(help="Where to write lines that were not taken, with reasons.")] = None,
+    rejects: Annotated[
+        Path | None, cyclopts.Parameter(help="Where to write lines that were not taken, with reasons.")
+    ] = None,
     complete: Annotated[
         str, cyclopts.Parameter(help="ISO date: the file is the whole table; rows it does not name end the day before.")
     ] = "",
@@ -40,14 +55,13 @@ def import_(
 ) -> int:
     """Take rows in: good lines change the catalogue, bad lines come back with line, field, value and what to do."""
     _known(table)
-    day = None
-    if complete:
-        try:
-            day = date.fromisoformat(complete)
-        except ValueError as error:
-            raise cyclopts.ValidationError(msg=f"--complete {complete!r} is no ISO date: {error}") from error
-    with Node.open(dir) as node:
-        content, report = import_table(node.tables.load_catalogue(), table, file.read_bytes(), day)
+    day = _day("--complete", complete)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{file}: cannot be read: {error.strerror}; check the path and the permissions") from error
+    with node_to_write(dir, dry_run=dry_run) as node:
+        content, report = import_table(node.tables.load_catalogue(), table, data, day)
         if not report.fatal and not dry_run:
             node.tables.save_catalogue(content, [table])
     if rejects is not None and report.rejected:
@@ -82,25 +96,29 @@ def export(
     *,
     table: Annotated[str, cyclopts.Parameter(help="Only this table.")] = "",
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Write the catalogue's tables as CSV; what is imported again is the same."""
     if table:
         _known(table)
-    folder.mkdir(parents=True, exist_ok=True)
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         content = node.tables.load_catalogue()
+    folder.mkdir(parents=True, exist_ok=True)
     for one in TABLES:
         if table in {"", one.name}:
-            path = folder / f"{one.name}.csv"
+            path, rows = folder / f"{one.name}.csv", len(getattr(content, one.name))
             path.write_bytes(export_table(content, one.name))
-            say(f"{path}: {len(getattr(content, one.name))} rows")
+            if format == "json":
+                print_json({"file": str(path), "rows": rows})
+            else:
+                say(f"{path}: {rows} rows")
     return 0
 
 
 @app.command(name="show")
 def show(*, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """How many rows each table has."""
-    with Node.open(dir) as node:
+    with Node.open_existing(dir) as node:
         content = node.tables.load_catalogue()
     counts = {table.name: len(getattr(content, table.name)) for table in TABLES}
     if format == "json":
@@ -120,21 +138,30 @@ def find(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """The product behind a code's prefix, as of a date: its NHSA codes, level and units."""
-    try:
-        day = date.fromisoformat(on) if on else date.today()  # noqa: DTZ011  the operator's own day
-    except ValueError as error:
-        raise cyclopts.ValidationError(msg=f"--on {on!r} is no ISO date: {error}") from error
-    key = code if code.partition(":")[0] in {"trace20", "gs1", "ma", "ahm"} else recognise(code).product_key
-    with Node.open(dir) as node:
+    day = _day("--on", on) or date.today()  # noqa: DTZ011  the operator's own day
+    with Node.open_existing(dir) as node:
+        key = _product_key(code, node.catalogue)
         edge = node.catalogue.product_of(key, day) if key else None
     if edge is None:
-        warn(f"{code}: no product is mapped to {key or 'this text'} on {day}; import prefixes and edges, or check the code")
+        warn(
+            f"{code}: no product is mapped to {key or 'this text'} on {day}; import prefixes and edges, or check "
+            "the code"
+        )
         return 1
     if format == "json":
         print_json(edge)
     else:
-        print_table(("field", "value"), [(name, value) for name, value in msgspec.structs.asdict(edge).items()])
+        print_table(("field", "value"), [(name, _cell(value)) for name, value in msgspec.structs.asdict(edge).items()])
     return 0
+
+
+def _product_key(code: str, catalogue: Catalogue) -> str:
+    """The product key in a code; what is already one, such as `trace20:8123456`, stays as it is."""
+    return code if code.partition(":")[0] in _SYSTEMS else recognise(code, "scan", catalogue.maker_rules).product_key
+
+
+def _cell(value: object) -> object:
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else value
 
 
 @app.command(name="synthetic")
@@ -143,8 +170,11 @@ def synthetic(
     seed: Annotated[int, cyclopts.Parameter(help="The same seed gives the same products.")] = 1,
     products: Annotated[int, cyclopts.Parameter(help="How many.")] = 2000,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Fill an empty catalogue with synthetic products over the real grammars; every row is marked synthetic."""
+    if products < 1:
+        raise cyclopts.ValidationError(msg=f"--products {products}: at least one")
     with Node.open(dir) as node:
         before = node.tables.load_catalogue()
         if before.products:
@@ -153,5 +183,9 @@ def synthetic(
         content = synthetic_catalogue(seed, products)
         content.parties, content.delegations = before.parties, before.delegations
         node.tables.save_catalogue(content)
-    say(f"{len(content.products)} products, {len(content.prefixes)} prefixes, {len(content.edges)} mapping edges")
+    counts = {name: len(getattr(content, name)) for name in ("products", "prefixes", "edges")}
+    if format == "json":
+        print_json(counts)
+    else:
+        print_table(tuple(counts), [list(counts.values())])
     return 0

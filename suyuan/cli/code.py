@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import cyclopts
 
-from suyuan.cli.output import Format, print_json, print_table, warn
+from suyuan.cli.output import Format, Unreadable, print_json, print_table, warn
+from suyuan.cli.picture import texts_in
 from suyuan.codes.code import Code
 from suyuan.codes.recognise import recognise
 
@@ -17,12 +18,14 @@ COLUMNS = (
 
 
 def code(
-    text: Annotated[tuple[str, ...], cyclopts.Parameter(help="Codes as scanned or typed; - reads lines from standard input.")] = (),
+    text: Annotated[
+        tuple[str, ...], cyclopts.Parameter(help="Codes as scanned or typed; - reads lines from standard input.")
+    ] = (),
     /,
     *,
     image: Annotated[tuple[Path, ...], cyclopts.Parameter(help="A PNG or JPEG with one or more barcodes.")] = (),
     context: Annotated[
-        Literal["scan", "product"], cyclopts.Parameter(help="Where the text stood: a scanner's field or a product field.")
+        Literal["scan", "product"], cyclopts.Parameter(help="Where it stood: a scanner's field or a product field.")
     ] = "scan",
     format: Format = "json",  # noqa: A002  the option's name
 ) -> int:
@@ -30,20 +33,22 @@ def code(
 
     Prints a JSON line for each. Nothing here says that a code is genuine: only that it is well formed.
     """
-    found = 0
-    rows: list[list[object]] = []
-    texts: Iterable[str] = _texts(text)
+    if not text and not image:
+        raise cyclopts.ValidationError(msg="give codes, - for standard input, or a picture with --image")
     pictures, failed = _pictures(image)
-    for one in [*texts, *pictures]:
-        answer = describe(one, recognise(one, context))
-        found += answer["system"] == "unknown" or answer["review"]
-        if format == "json":
-            print_json(answer)
-        else:
-            rows.append([answer[name] for name in COLUMNS])
+    found = failed
+    rows: list[list[object]] = []
+    for source in (_texts(text), pictures):
+        for one in source:
+            answer = describe(one, recognise(one, context))
+            found |= answer["system"] == "unknown" or answer["review"]
+            if format == "json":
+                print_json(answer)
+            else:
+                rows.append([_cell(answer[name]) for name in COLUMNS])
     if rows:
         print_table(COLUMNS, rows)
-    return 1 if found or failed else 0
+    return 1 if found else 0
 
 
 def describe(text: str, code: Code) -> dict[str, Any]:
@@ -64,7 +69,13 @@ def describe(text: str, code: Code) -> dict[str, Any]:
     }
 
 
-def _texts(text: tuple[str, ...]) -> Iterator[str]:
+def _cell(value: object) -> object:
+    if isinstance(value, list):
+        return "; ".join(value)
+    return "" if value is False else "yes" if value is True else value
+
+
+def _texts(text: Iterable[str]) -> Iterator[str]:
     for one in text:
         if one == "-":
             for line in sys.stdin.buffer:
@@ -73,21 +84,14 @@ def _texts(text: tuple[str, ...]) -> Iterator[str]:
             yield one
 
 
-def _pictures(images: tuple[Path, ...]) -> tuple[list[str], bool]:
-    if not images:
-        return [], False
-    from suyuan.codes.barcode import PictureError, read_codes  # noqa: PLC0415  the image library is slow to load
-
-    texts, failed = [], False
+def _pictures(images: Iterable[Path]) -> tuple[list[str], bool]:
+    """The texts in the pictures, and whether one of them could not be read or held none."""
+    texts: list[str] = []
+    failed = False
     for path in images:
         try:
-            seen = read_codes(path)
-        except (PictureError, OSError) as error:
-            warn(f"{path}: {error}")
+            texts += texts_in(path)
+        except Unreadable as error:
+            warn(str(error))
             failed = True
-            continue
-        if not seen:
-            warn(f"{path}: no barcode found; take the picture closer, straight and in good light")
-            failed = True
-        texts += [one.text for one in seen]
     return texts, failed

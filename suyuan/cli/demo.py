@@ -1,33 +1,43 @@
 """`suyuan demo`: the whole main job on a small synthetic country, with a report and codes to try."""
 
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
 
+import suyuan
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn
-from suyuan.lookup.citizen import check
-from suyuan.node import Node
-from suyuan.simulation.country import TRUTH, write_country
+from suyuan.cli.simulate import Boxes, Days, Institutions, Noise
+from suyuan.lookup.citizen import CitizenAnswer, check
+from suyuan.lookup.story import tell
+from suyuan.node import JOURNAL, SECRETS, TABLES, Node, NodeUnusable, is_node
+from suyuan.simulation.country import TRUTH
 from suyuan.simulation.demo import Demonstration, SimulatedClock, demonstrate
 from suyuan.simulation.truth import Truth
 
 MARK = "demo"
 """The meta value by which a demo knows that a folder is its own to replace."""
 
+SEARCHED = 3_000
+"""Boxes looked at for an example; one of each everyday kind is among the first few."""
+
 
 def demo(
     *,
     seed: Annotated[int, cyclopts.Parameter(help="Another seed is another country.")] = 1,
-    noise: Annotated[str, cyclopts.Parameter(help="Honest noise: low, high, or a factor.")] = "high",
-    institutions: Annotated[int, cyclopts.Parameter(help="Hospitals, clinics and pharmacies.")] = 320,
-    boxes: Annotated[int, cyclopts.Parameter(help="Boxes produced.")] = 110_000,
-    days: Annotated[int, cyclopts.Parameter(help="Length of the period; at least 14.")] = 60,
+    noise: Noise = "high",
+    institutions: Institutions = 320,
+    boxes: Boxes = 110_000,
+    days: Days = 60,
     serve: Annotated[bool, cyclopts.Parameter(help="Serve pages afterwards, where the program has them.")] = True,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
@@ -41,10 +51,9 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="suyuan-country-") as written:
         country = Path(written)
         warn(f"writing a country of {institutions} institutions and {boxes:,} boxes (seed {seed}, noise {noise}) …")
-        try:
-            write_country(country, seed, institutions=institutions, boxes=boxes, days=days, noise=noise)
-        except ValueError as error:
-            raise cyclopts.ValidationError(msg=str(error)) from error
+        failed = _write(country, seed=seed, noise=noise, institutions=institutions, boxes=boxes, days=days)
+        if failed:
+            return failed
         clock = SimulatedClock()
         with Node.open(dir, clock) as node:
             node.tables.set_meta(MARK, str(seed))
@@ -61,14 +70,25 @@ def demo(
 
 
 def _clear(folder: Path) -> None:
-    """A demo replaces an earlier demo; it never touches anything else."""
-    if not folder.exists() or not any(folder.iterdir()):
+    """A demo replaces an earlier demo, and nothing else in the folder: settings stay."""
+    if not is_node(folder):
         return
     with Node.open(folder) as node:
         ours = node.tables.meta(MARK) is not None
     if not ours:
-        raise FileExistsError(17, "holds something else than an earlier demo; choose another folder with --dir", str(folder))
-    shutil.rmtree(folder)
+        raise NodeUnusable(f"{folder} holds a node that no demo made: choose another folder with --dir")
+    shutil.rmtree(folder / JOURNAL)
+    for path in [folder / SECRETS, *folder.glob(f"{TABLES}*")]:
+        path.unlink(missing_ok=True)
+
+
+def _write(country: Path, **options: object) -> int:
+    """Write the country in a process of its own, which gives its memory back; answers its exit code."""
+    here = str(Path(suyuan.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+    command = [sys.executable, "-m", "suyuan", "simulate", str(country)]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=False).returncode  # noqa: S603  our own program
 
 
 def _play(country: Path, node: Node, clock: SimulatedClock) -> Demonstration:
@@ -78,45 +98,86 @@ def _play(country: Path, node: Node, clock: SimulatedClock) -> Demonstration:
 
     with Progress(transient=True) as bar:
         task = bar.add_task("uploads", total=None)
-        step: Callable[[int, int], None] = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        return demonstrate(country, node, clock, step)
+        return demonstrate(country, node, clock, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _examples(country: Path, node: Node) -> dict[str, str]:
+class Example(msgspec.Struct):
+    """One code to try."""
+
+    kind: str
+    """What kind of code it is, in words."""
+    ask: str
+    """The command that shows it: check or trace."""
+    code: str
+
+
+def _examples(country: Path, node: Node) -> list[Example]:
     """A code of each kind to try, checked against the node so that what is promised is what is shown."""
-    truths = [msgspec.json.decode(line, type=Truth) for line in (country / TRUTH).read_bytes().splitlines()]
-    wanted = {"sold twice 二次销售": "resale", "swapped 串换": "swap", "copied 假码": "clone", "split pack 拆零": "split"}
-    examples: dict[str, str] = {}
-    for words, kind in wanted.items():
-        codes = [code for truth in truths if truth.kind == kind for code in truth.codes]
-        expected = "one" if kind == "split" else "several"
-        for code in codes:
-            if check(node.ledger, node.catalogue, code).outcome == expected:
-                examples[words] = code
-                break
-    examples |= _plain_examples(node)
-    return examples
-
-
-def _plain_examples(node: Node) -> dict[str, str]:
-    """A clean box, an unsold one, a carton and a box under recall, found by looking through the journal."""
-    found: dict[str, str] = {}
-    for key in node.journal.keys("trace20:8"):
-        answer = check(node.ledger, node.catalogue, key.partition(":")[2])
-        word = {"one": "clean 正常", "none": "not sold yet 未售", "carton": "a carton 箱码"}.get(answer.outcome, "")
-        if answer.holds:
-            word = "recalled 召回"
-        if word and not any(sale.split for sale in answer.sales):
-            found.setdefault(word, answer.code)
-        if len(found) == 4:  # noqa: PLR2004  one of each
-            break
+    codes: dict[str, list[str]] = {}
+    for line in (country / TRUTH).read_bytes().splitlines():
+        truth = msgspec.json.decode(line, type=Truth)
+        codes.setdefault(truth.kind, []).extend(truth.codes)
+    alerted = {"sold twice 二次销售": "resale", "swapped 串换": "swap", "copied 假码": "clone"}
+    found = [*_plain(node)]
+    for words, kind in alerted.items():
+        found += _first(words, "trace", (code for code in codes.get(kind, ()) if kind in _alerts(node, code)))
+    scanned_wrong = (code for code in codes.get("mis_scan", ()) if _answer(node, code).outcome == "several")
+    found += _first("two sales 两次销售", "check", scanned_wrong)
+    found += _first("recalled 召回", "check", (code for code in codes.get("recall", ()) if _answer(node, code).holds))
+    found += _first("split pack 拆零", "check", (code for code in codes.get("split", ()) if _is_split(node, code)))
     return found
 
 
-def _invite(examples: dict[str, Any], folder: Path) -> None:
-    where = "" if folder == DEFAULT_FOLDER else f" --dir {folder}"
-    prefix = ".venv/bin/suyuan" if Path(".venv/bin/suyuan").exists() else "suyuan"
+def _first(words: str, ask: str, codes: Iterable[str]) -> Iterator[Example]:
+    """The first of the codes, as an example; none where there is none."""
+    yield from (Example(words, ask, code) for code in islice(codes, 1))
+
+
+def _alerts(node: Node, code: str) -> set[str]:
+    return {chapter.alert_class for chapter in tell(node.ledger, node.catalogue, code).chapters}
+
+
+def _plain(node: Node) -> Iterator[Example]:
+    """A box sold once, one not sold, one that came in a carton, and a carton, found by looking through the journal."""
+    told: set[str] = set()
+    for key in islice(node.journal.keys("trace20:8"), SEARCHED):
+        code = key.partition(":")[2]
+        words = _kind_of(node, code, told)
+        if words:
+            told.add(words)
+            yield Example(words, "trace" if words == _PLAIN["packed"] else "check", code)
+        if len(told) == len(_PLAIN):
+            return
+
+
+_PLAIN = {"one": "clean 正常", "none": "not sold yet 未售", "carton": "a carton 箱码", "packed": "in a carton 箱内"}
+
+
+def _kind_of(node: Node, code: str, told: set[str]) -> str:
+    """Of what this code is an example that has not been told yet; empty for none."""
+    answer = _answer(node, code)
+    if answer.holds or any(sale.split for sale in answer.sales):
+        return ""
+    words = _PLAIN.get(answer.outcome, "")
+    if words and words not in told:
+        return words
+    packed = _PLAIN["packed"] not in told and tell(node.ledger, node.catalogue, code).cartons
+    return _PLAIN["packed"] if packed else ""
+
+
+def _answer(node: Node, code: str) -> CitizenAnswer:
+    return check(node.ledger, node.catalogue, code)
+
+
+def _is_split(node: Node, code: str) -> bool:
+    answer = _answer(node, code)
+    return answer.outcome == "one" and any(sale.split for sale in answer.sales)
+
+
+def _invite(examples: list[Example], folder: Path) -> None:
+    """Commands to try, as they can be pasted into a shell."""
+    program = ".venv/bin/suyuan" if Path(".venv/bin/suyuan").exists() else "suyuan"
+    where = [] if folder == DEFAULT_FOLDER else ["--dir", str(folder)]
+    rows = [(one.kind, shlex.join([program, one.ask, one.code, *where])) for one in examples]
     say("\nTry 试一试:")
-    rows = [(words, f"{prefix} check {code}{where}") for words, code in examples.items()]
-    rows += [("its story 全程", f"{prefix} trace {next(iter(examples.values()), '')}{where}")]
     print_table(("kind of code", "command"), rows)

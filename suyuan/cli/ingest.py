@@ -8,7 +8,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, Misuse, print_json, print_table, say
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
 from suyuan.cli.progress import Progress
 from suyuan.cli.writing import FaultsShown, node_to_write
 from suyuan.formats.document import Document
@@ -60,9 +60,11 @@ def _check_rejects(rejects: Path | None, files: Iterable[Path]) -> None:
     if rejects is None:
         return
     if any(rejects.exists() and path.exists() and path.samefile(rejects) for path in files):
-        raise Misuse(f"--rejects {rejects} is one of the files to read: name another")
+        raise cyclopts.ValidationError(msg=f"--rejects {rejects} is one of the files to read: name another")
     if rejects.is_dir() or not rejects.parent.is_dir():
-        raise Misuse(f"--rejects {rejects} cannot be written: name a file in a folder that exists")
+        raise cyclopts.ValidationError(
+            msg=f"--rejects {rejects} cannot be written: name a file in a folder that exists"
+        )
 
 
 def _report(summary: Summary, format: str, rejects: Path | None, *, dry_run: bool) -> None:  # noqa: A002

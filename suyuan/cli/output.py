@@ -18,8 +18,7 @@ _WIDTH = 200
 """Of tables in a file or a pipe, where no terminal sets one."""
 
 
-class Misuse(Exception):  # noqa: N818  the reader's word for it
-    """The command was called wrongly in a way that only the command can see; exit code 2."""
+_CONTROL = {"\x1d": "<GS>", "\t": " "}
 
 
 class Unreadable(Exception):  # noqa: N818  the reader's word for it
@@ -39,18 +38,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
     table = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # as it is: a code may look like markup
+        table.add_row(*(Text(_visible(str(cell))) for cell in row))  # as it is: a code may look like markup
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def say(text: str) -> None:
     """A line of text."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_visible(text) + "\n")
 
 
 def warn(text: str) -> None:
     """A line on standard error, beside what a program reads from standard output."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_visible(text) + "\n")
+
+
+def _visible(text: str) -> str:
+    """Text without control characters: what others sent must not steer the reader's terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else _CONTROL.get(sign, "\ufffd") for sign in text)
 
 
 def plain_time(iso: str) -> str:

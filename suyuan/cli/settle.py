@@ -6,7 +6,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, Misuse, print_json, print_table, say, warn, yuan
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn, yuan
 from suyuan.cli.writing import FaultsShown, node_to_write
 from suyuan.formats import nhsa
 from suyuan.formats.reading import open_documents
@@ -27,11 +27,12 @@ def settle(
 ) -> int:
     """Settle claims by code: pay, hold or refuse, with every reason, the next physical action, and how to contest.
 
-    Fee details, cancels and reversals in the file are taken in their order. A table or an EPCIS file is not: see ingest.
+    Fee details, cancels and reversals in the file are taken in their order. Tables and EPCIS files are not: see ingest.
     """
     if answers is not None and answers.exists() and file.exists() and answers.samefile(file):
-        raise Misuse(f"--answers {answers} is the file to read: name another")
+        raise cyclopts.ValidationError(msg=f"--answers {answers} is the file to read: name another")
     findings, verdicts, faults = False, 0, FaultsShown()
+    show = print_json if format == "json" else _print_verdict
     with answers.open("wb") if answers else nullcontext() as out, node_to_write(dir, dry_run=dry_run) as node:
         for document in open_documents(file, by):
             if document.format not in {"nhsa", ""}:
@@ -42,12 +43,12 @@ def settle(
             for verdict in (result for result in outcome.results if isinstance(result, ClaimVerdict)):
                 verdicts += 1
                 findings |= verdict.verdict != "pay"
-                print_json(verdict) if format == "json" else _print_verdict(verdict)
+                show(verdict)
             if out is not None:
                 out.write(nhsa.answer(document, outcome) + b"\n")
     faults.close()
     if not verdicts and not findings:
-        say("no claim in this file; what it holds was taken") if format == "table" else None
+        warn(f"{file.name} holds no claim; what it holds was taken")
     return 1 if findings else 0
 
 
@@ -56,11 +57,15 @@ def _print_verdict(verdict: ClaimVerdict) -> None:
     advice = " (advice only 预结算)" if verdict.advice else ""
     say(f"claim 结算: {verdict.verdict}{advice}{first}  setl_id {verdict.settlement or '-'}")
     say(f"paid 支付 {yuan(verdict.paid)}  held 暂缓 {yuan(verdict.held)}  refused 拒付 {yuan(verdict.refused)}")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in verdict.lines:
-        rows.append((line.line, "", line.verdict, ", ".join(line.reasons), line.next_action))
-        rows += [("", code.code, code.verdict, ", ".join(code.reasons), code.next_action) for code in line.codes]
+        rows.append((line.line, "", line.verdict, ", ".join(line.reasons), "", line.next_action))
+        for code in line.codes:
+            facts = "; ".join(f"{name}: {value}" for name, value in code.facts.items())
+            rows.append(("", code.code, code.verdict, ", ".join(code.reasons), facts, code.next_action))
     if rows:
-        print_table(("line 行", "code 追溯码", "verdict", "reasons 原因", "next 下一步"), rows)
+        print_table(("line 行", "code 追溯码", "verdict 结论", "reasons 原因", "facts 依据", "next 下一步"), rows)
+    for problem in verdict.problems:
+        say(f"! {problem}")
     if verdict.contest:
         say(verdict.contest)

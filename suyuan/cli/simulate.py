@@ -8,16 +8,22 @@ import cyclopts
 from suyuan.cli.output import Format, print_json, print_table
 from suyuan.simulation.country import write_country
 
+Seed = Annotated[int, cyclopts.Parameter(help="The same seed gives the same files.")]
+Institutions = Annotated[int, cyclopts.Parameter(help="Hospitals, clinics and pharmacies.")]
+Boxes = Annotated[int, cyclopts.Parameter(help="Boxes produced.")]
+Days = Annotated[int, cyclopts.Parameter(help="Length of the period; at least 14.")]
+Noise = Annotated[str, cyclopts.Parameter(help="Honest noise: low, high, or a factor.")]
+
 
 def simulate(
     folder: Annotated[Path, cyclopts.Parameter(help="Where to write; made if absent.")],
     /,
     *,
-    seed: Annotated[int, cyclopts.Parameter(help="The same seed gives the same files.")] = 1,
-    institutions: Annotated[int, cyclopts.Parameter(help="Hospitals, clinics and pharmacies.")] = 320,
-    boxes: Annotated[int, cyclopts.Parameter(help="Boxes produced.")] = 110_000,
-    days: Annotated[int, cyclopts.Parameter(help="Length of the period; at least 14.")] = 60,
-    noise: Annotated[str, cyclopts.Parameter(help="low, high, or a factor.")] = "low",
+    seed: Seed = 1,
+    institutions: Institutions = 320,
+    boxes: Boxes = 110_000,
+    days: Days = 60,
+    noise: Noise = "low",
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Write a synthetic country: catalogue, uploads as real actors send them, play list, and the truth behind it."""

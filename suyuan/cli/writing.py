@@ -21,11 +21,11 @@ def node_to_write(folder: Path, *, dry_run: bool) -> Iterator[Node]:
     A dry run writes nothing, and leaves no folder behind where there is none.
     """
     none_yet = dry_run and not is_node(folder)
-    with TemporaryDirectory(prefix="suyuan-rehearsal-") if none_yet else nullcontext(folder) as place:
-        with Node.open(Path(place)) as node:
-            node.rehearse(dry_run)
-            node.take_time()
-            yield node
+    scratch = TemporaryDirectory(prefix="suyuan-rehearsal-") if none_yet else nullcontext(folder)
+    with scratch as place, Node.open(Path(place)) as node:
+        node.rehearse(dry_run)
+        node.take_time()
+        yield node
 
 
 class FaultsShown:

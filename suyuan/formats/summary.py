@@ -1,4 +1,4 @@
-"""The count of an upload: what was read, taken, repeated, in conflict, rejected — our own answer to tables and EPCIS."""
+"""The count of an upload, read, taken, repeated, in conflict, rejected: our own answer to tables and EPCIS."""
 
 from collections.abc import Iterator
 

@@ -104,10 +104,10 @@ class PreparedClaim:
                 if fact.balance:
                     wanted.add(fact.balance)
                 if is_line(fact):
-                    wanted.update(hold_keys(fact, ""))
+                    books.order_keys.update(hold_keys(fact, ""))
                 elif fact.key in books.histories:
-                    wanted.update(hold_keys(fact, books.box(fact.key).lot))
-        return wanted
+                    books.order_keys.update(hold_keys(fact, books.box(fact.key).lot))
+        return wanted | books.order_keys
 
     def lines(self, books: Books) -> Lines:
         """The claim's lines completed from its fee lines; lines without a code look for it in the visit's reports."""

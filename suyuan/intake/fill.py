@@ -81,6 +81,7 @@ def _line_for(fact: Fact, settlement: Settlement) -> str | None:
 def _claim_box(books: Books, sold: Fact, settlement: Settlement, line: str, desk: Desk) -> int:
     """Record the box as claimed by the settlement; answers the event's sequence, 0 where the box was not free."""
     billed = settlement.awaiting[line]["product"] or sold.product
+    same = desk.catalogue.same_product(sold.product_key, billed, day_of(sold.event_time)) if billed else None
     fact = Fact(
         kind="claimed",
         key=sold.key,
@@ -101,7 +102,7 @@ def _claim_box(books: Books, sold: Fact, settlement: Settlement, line: str, desk
         fund=settlement.fund,
         person=settlement.person,
         mapped=sold.mapped,
-        differs=desk.catalogue.same_product(sold.product_key, billed, day_of(sold.event_time)) is False,
+        differs=same is False,
         splittable=sold.splittable,
         product_key=sold.product_key,
         code_lot=sold.code_lot,

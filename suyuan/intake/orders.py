@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from suyuan.intake.desk import Desk
 from suyuan.intake.prepare import hold_keys
 from suyuan.intake.scans import is_line, raise_alerts
@@ -34,7 +36,8 @@ def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
     lifted = {event.corrects for event in orders if event.kind == "hold_lifted"}
     standing = [event for event in orders if event.kind == "hold_set" and event.sequence not in lifted]
     mine = [event for event in standing if event.actor == fact.actor]
-    if fact.kind == "hold_set" and any(event.fact == fact.fact for event in standing):
+    same = [event for event in mine if event.content == fact.content]
+    if fact.kind == "hold_set" and same:
         return _answer(fact, key, "first_answer")
     if fact.kind == "hold_lifted" and not standing:
         return _answer(fact, key, "undo_not_found")
@@ -49,7 +52,7 @@ def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
         region=fact.region,
         fact=fact.fact,
         content=fact.content,
-        corrects=mine[-1].sequence if fact.kind == "hold_lifted" else 0,
+        corrects=(same or mine)[-1].sequence if fact.kind == "hold_lifted" else 0,
         references=fact.references,
         lot=fact.lot,
         document=fact.document,
@@ -71,7 +74,10 @@ def alert_late_orders(desk: Desk, facts: Sequence[Fact], seen: dict[str, int]) -
             keys = [key for key in hold_keys(fact, lot) if key in late]
             orders = [order for key in keys for order in books.orders(key) if order.sequence > seen[key]]
             if orders and _took_place(books, fact):
-                raise_alerts(books, fact, Admission("held", ("held",)), orders, desk.policy.rules)
+                # It was stored after the order, whatever the clocks of the two senders say.
+                at = max(fact.event_time, *(order.event_time for order in orders))
+                late_sale = msgspec.structs.replace(fact, event_time=at)
+                raise_alerts(books, late_sale, Admission("held", ("held",)), orders, desk.policy.rules)
 
     if late:
         desk.ledger.transact({*late, *(fact.key for fact in facts)}, decide)

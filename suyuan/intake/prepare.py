@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from suyuan.catalogue.mapping import ProductEdge
@@ -53,7 +54,7 @@ class Preparer:
         self.sealed = sealed
         self._parents: dict[str, str] = {}
         self._days: dict[int, date] = {}
-        self._edges: dict[tuple[str, date], ProductEdge | None] = {}
+        self._edges: dict[tuple[str, str, int], tuple[ProductEdge | None, bool]] = {}
         self._counted: dict[str, int] = {}
         self._undo_days = desk.policy.undo_days["pharmacy" if speaker.kind == "pharmacy" else "inpatient"]
         self.covered = {
@@ -92,7 +93,7 @@ class Preparer:
     def _fact(self, scan: Scan, code: Code, codes_on_line: int, setting: str) -> Fact:
         when = scan.event_time or self.now
         references = self._references(scan, when)
-        edge = self._edge(code.product_key, when) if code.product_key else None
+        edge, differs = self._known(code.product_key, scan.product, when) if code.product_key else (None, False)
         n, m = _units(edge, scan.quantity, codes_on_line) if scan.split else (1, 1)
         speaker = self.speaker
         person = self.desk.privacy.pseudonym(scan.person) if scan.person else ""
@@ -132,15 +133,16 @@ class Preparer:
             document=self.sealed,
             software=self.document.software,
         )
-        if scan.product and edge is not None and scan.kind in SALES:
-            fact.differs = self.differs(fact, scan.product)
-        if code.review:
-            fact.review = True
-            fact.key, fact.readings = code.readings[0], code.readings[1:]
-        fact.placeholder = _names_no_box(code)
+        if differs and scan.kind in SALES:
+            fact.differs = True
+        fact.review = code.review
+        boxes = tuple(key for key in code.readings if not key.startswith("lot:") and key != code.product_key)
+        if boxes:
+            fact.key, fact.readings = boxes[0], boxes[1:]
+        fact.placeholder = bool(code.text) and _names_no_box(code)
         if self.covered and scan.product in self.covered:
             fact.missing_stock = True
-        if fact.placeholder or not (code.is_box and code.text):
+        if fact.placeholder or not (boxes or (code.is_box and code.text)):
             self._file_as_line(fact, scan, code, setting)
         elif code.system == "maker" and scan.kind in SALES:
             self._file_virtual(fact, scan)
@@ -148,20 +150,21 @@ class Preparer:
 
     def differs(self, fact: Fact, billed: str) -> bool:
         """R14: the scanned product is not the billed one, by a mapping reviewed on the day of the sale."""
-        if not fact.product_key:
-            return False
-        return self.catalogue.same_product(fact.product_key, billed, self._day(fact.event_time)) is False
+        return bool(fact.product_key) and self._known(fact.product_key, billed, fact.event_time)[1]
 
     def units(self, fact: Fact, quantity: str, codes: int) -> tuple[int, int]:
         """R18: what a split sale takes, n of m units, once its fee line says how much and `codes` share the line."""
-        return _units(self._edge(fact.product_key, fact.event_time), quantity, codes)
+        return _units(self._known(fact.product_key, "", fact.event_time)[0], quantity, codes)
 
-    def _edge(self, product_key: str, when: int) -> ProductEdge | None:
-        """The product behind a prefix, GTIN or DI on the day of the event."""
-        mark = (product_key, self._day(when))
-        if mark not in self._edges:
-            self._edges[mark] = self.catalogue.product_of(*mark)
-        return self._edges[mark]
+    def _known(self, product_key: str, billed: str, when: int) -> tuple[ProductEdge | None, bool]:
+        """The product behind a prefix, GTIN or DI on the day of the event, and whether it differs from the billed one."""
+        mark = (product_key, billed, (when + 8 * HOUR) // DAY)
+        found = self._edges.get(mark)
+        if found is None:
+            day = self._day(when)
+            differs = bool(billed) and self.catalogue.same_product(product_key, billed, day) is False
+            found = self._edges[mark] = (self.catalogue.product_of(product_key, day), differs)
+        return found
 
     def _day(self, when: int) -> date:
         number = (when + 8 * HOUR) // DAY
@@ -182,12 +185,11 @@ class Preparer:
 
         Only the person's pseudonym goes into it: a plain hash of a document number can be tried out (R24).
         """
+        reference = f"time:{when}"
         for kind in STRONGEST:
             if kind in references:
                 reference = f"{kind}:{references[kind]}"
                 break
-        else:
-            reference = f"time:{when}"
         said = (
             f"{scan.product}|{scan.quantity}|{scan.split:d}|{scan.price}|{scan.amount}|{scan.lot}|{scan.expiry}|{scan.fund}"
             f"|{scan.reason}|{scan.counterparty}|{scan.parent}|{scan.no_code}|{scan.scope}"
@@ -252,13 +254,15 @@ class Preparer:
 
 def hold_keys(fact: Fact, lot: str) -> tuple[str, ...]:
     """Orders that may cover a fact: on its product, and on its batch where the maker or the code says which."""
-    if not fact.product_key:
+    return _hold_keys(fact.product_key, lot, fact.code_lot)
+
+
+@lru_cache(maxsize=100_000)
+def _hold_keys(product_key: str, lot: str, code_lot: str) -> tuple[str, ...]:
+    if not product_key:
         return ()
-    lots = dict.fromkeys(filter(None, (lot, fact.code_lot)))
-    return (
-        hold_key("product", fact.product_key),
-        *(hold_key("batch", f"{fact.product_key}:{lot}") for lot in lots),
-    )
+    lots = dict.fromkeys(filter(None, (lot, code_lot)))
+    return (hold_key("product", product_key), *(hold_key("batch", f"{product_key}:{lot}") for lot in lots))
 
 
 def _units(edge: ProductEdge | None, quantity: str, codes: int) -> tuple[int, int]:

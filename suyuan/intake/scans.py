@@ -10,7 +10,7 @@ from suyuan.ledger.events import RECORD_VERSION, Event, Kind
 from suyuan.ledger.keys import alert_key, hold_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result
-from suyuan.ledger.statuses import STATUS
+from suyuan.ledger.statuses import ALERTING, STATUS
 
 REPEATS = frozenset({"first_answer", "key_reused"})
 """Statuses that leave no event: the first one stands and says it all."""
@@ -44,6 +44,7 @@ def hold_round(facts: Sequence[Fact]) -> Callable[[Books], set[str]]:
             lot = "" if is_line(fact) else books.box(fact.key).lot
             if lot or fact.code_lot:
                 wanted.update(hold_keys(fact, lot))
+        books.order_keys |= wanted
         return wanted
 
     return more
@@ -56,13 +57,10 @@ def is_line(fact: Fact) -> bool:
 
 def standing_holds(books: Books, fact: Fact) -> list[Event]:
     """Orders on the fact's product or batch that are not lifted."""
-    if fact.kind not in {"sold", "claimed"} or not fact.product_key:
+    if not books.any_orders() or fact.kind not in {"sold", "claimed"}:
         return []
     lot = "" if is_line(fact) else books.box(fact.key).lot
-    holds: list[Event] = []
-    for key in hold_keys(fact, lot):
-        holds += books.orders(key)
-    return holds
+    return [order for key in hold_keys(fact, lot) for order in books.orders(key)]
 
 
 def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]) -> Result:
@@ -96,15 +94,15 @@ def write_fact(
 ) -> Event:
     """Store one judged fact on its box (or on the second reading of its code)."""
     key = key or fact.key
-    earlier = books.box(key).facts.get(fact.fact) if fact.kind != "produced" else None
-    sequence = books.next_sequence(key)
+    box = books.box(key)
+    earlier = box.facts.get(fact.fact)
     return books.write(
         Event(
             RECORD_VERSION,
             books.next_id(),
             fact.kind,
             key,
-            sequence,
+            box.sequence + 1,
             fact.event_time,
             books.now,
             fact.actor,
@@ -154,7 +152,7 @@ def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Eve
     One conflict is told once: the same institution and person against the same earlier sale keep their first alert,
     whether it came from the claim, its retry or the sale report.
     """
-    if admission.reasons == ("accepted",) or not any(STATUS[reason].layer == "alert" for reason in admission.reasons):
+    if ALERTING.isdisjoint(admission.reasons):
         return ""
     orders = holds if is_line(fact) else [*holds, *books.box(fact.key).holds]
     told = _told_before(books, fact, admission)

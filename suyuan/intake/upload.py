@@ -99,10 +99,11 @@ class Upload:
         if before is not None:
             return before
         results = self._results(books)
-        if not self.advice and (books.events or self.scans or self.claims):
+        repeats = self.document.msgid and (self.scans or self.claims)
+        if not self.advice and (books.events or repeats):
             # Also what only repeats is remembered: the same bytes again must not be judged anew after an undo (R6).
             self._remember(books, results)
-        self.orders = {key: books.next_sequence(key) - 1 for key in books.histories if key.startswith("hold:")}
+        self.orders = {key: books.next_sequence(key) - 1 for key in books.order_keys}
         return Outcome(results=results, reference=self._reference(books))
 
     def _results(self, books: Books) -> list[Result | ClaimVerdict]:
@@ -143,8 +144,11 @@ class Upload:
             alert_late_orders(self.desk, facts, self.orders)
 
     def _answered_before(self, books: Books) -> Outcome | None:
-        """R6: a byte-equal document with the same msgid always gets its first answer."""
-        if not self.preparer.sealed:
+        """R6: a byte-equal document with the same msgid always gets its first answer.
+
+        A table has no msgid; its orders must act again after they were lifted, whatever was sent before.
+        """
+        if not self.preparer.sealed or (not self.document.msgid and any(fact.kind in ORDERS for fact in self.facts)):
             return None
         for event in books.past(self.message):
             if event.content == self.preparer.sealed and event.detail and "answers" in event.detail:

@@ -33,6 +33,8 @@ def admit_line(fact: Fact, earlier: Event | None, last: Event | None, holds: lis
         if earlier.content != fact.content:
             return Admission("key_reused", ("key_reused",), relates=earlier.sequence)
         return Admission("first_answer", ("first_answer", *earlier.reasons), relates=earlier.sequence)
+    if fact.review:
+        return Admission("code_review", ("code_review",))
     reasons = set()
     if holds:
         reasons.add("held")

@@ -40,6 +40,9 @@ class Books:
         self._late: dict[str, list[Event]] = {}
         """Events decided on boxes already read, folded in when the box is looked at again."""
         self._orders: dict[str, list[Event]] = {}
+        self.order_keys: set[str] = set()
+        """Keys under which orders on products and batches of this decision would be filed."""
+        self._holding: bool | None = None
         self._id = f"{now:013x}-{tag}-"
         self._numbers = numbers
 
@@ -54,6 +57,12 @@ class Books:
             for event in self._late.pop(key):
                 box.apply(event)
         return box
+
+    def any_orders(self) -> bool:
+        """Whether any order at all is filed on what this decision is about: mostly there is none."""
+        if self._holding is None:
+            self._holding = any(self.next_sequence(key) > 1 for key in self.order_keys)
+        return self._holding
 
     def orders(self, key: str) -> list[Event]:
         """The holds filed under a batch or product that are not lifted."""
@@ -103,6 +112,7 @@ class Books:
             self._late.setdefault(key, []).append(event)
         elif key in self._orders:
             del self._orders[key]
+            self._holding = None
         return event
 
     def add(self, key: str, kind: str, **fields: object) -> Event:

@@ -78,6 +78,8 @@ STATUSES: tuple[Status, ...] = (
 """In order of precedence: of several reasons the one that stands higher leads (settlement rule R10)."""
 
 STATUS = {status.name: status for status in STATUSES}
+ALERTING = frozenset(status.name for status in STATUSES if status.layer == "alert")
+"""Statuses that somebody besides the sender must hear of."""
 PRECEDENCE = {status.name: rank for rank, status in enumerate(STATUSES)}
 
 RELATIONS = (
@@ -94,4 +96,6 @@ RELATIONS = (
 
 def ordered(reasons: set[str]) -> tuple[str, ...]:
     """Reasons in order of precedence; `accepted` where there is none."""
-    return tuple(sorted(reasons, key=PRECEDENCE.__getitem__)) or ("accepted",)
+    if len(reasons) > 1:
+        return tuple(sorted(reasons, key=PRECEDENCE.__getitem__))
+    return tuple(reasons) or ("accepted",)

@@ -8,8 +8,9 @@ from suyuan.settlement.claim import LineVerdict
 from suyuan.settlement.policy import Mode
 
 RANK = {"pay": 0, "hold": 1, "refuse": 2}
-NEVER_SOFTENED = frozenset({"malformed", "not_allowed", "key_reused"})
-"""Technical errors stay refusals under observe and warn: those change what suspicion does, not what can be read."""
+NEVER_SOFTENED = frozenset({"malformed", "not_allowed", "key_reused", "institution_suspended"})
+"""Refusals also under observe and warn: those change what suspicion of a code does, not what can be read or who may
+settle at all."""
 
 CONTEST = (
     "对结论有异议的，可在收到结果后5个工作日内向经办机构书面提交随货同行单、发票、出入库记录或监控截图；"

@@ -87,6 +87,8 @@ class Books(msgspec.Struct, kw_only=True):
     """(institution, feedetl_sn) → amount and quantity."""
     units: dict[str, int] = {}
     """Product prefix → units in a box."""
+    reversed_first: set[tuple[str, str]] = set()
+    """(institution, msgid) of reversals that came before what they reverse."""
     lots: dict[str, str] = {}
     """Box → its lot, as its maker says."""
     orders: dict[str, set[str]] = {}
@@ -302,7 +304,10 @@ def _message(books: Books, body: dict[str, Any], answer: dict[str, Any]) -> None
     elif infno in CANCELS:
         _release(books, by, content["data"]["setl_id"])
     elif infno == "2601":
-        _release(books, by, content["data"]["omsgid"])
+        original = content["data"]["omsgid"]
+        if (by, original) not in books.known_by:
+            books.reversed_first.add((by, original))
+        _release(books, by, original)
     elif infno == "3507":
         _delete(books, by, content["data"]["fixmedins_bchno"])
     elif infno.startswith("35"):
@@ -348,6 +353,8 @@ def _claim(books: Books, infno: str, body: dict[str, Any], answer: dict[str, Any
         claim.settlement, claim.open = settlement, True
         books.known_by[(by, settlement)] = key
         claim.codes = _codes_of_claim(books, by, content, answer["output"])
+        if (by, body["msgid"]) in books.reversed_first:
+            books.findings.append(f"claim {by} {key[1]}: its message was reversed before it arrived, and was taken")
         _check_orders(books, claim)
         _draw(books, key, claim)
 

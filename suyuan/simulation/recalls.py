@@ -15,6 +15,9 @@ ORDER = ("kind", "code", "event_time", "scope", "lot", "reason")
 SALES_MAX = 12
 """Boxes of a batch sold before an order, and again after it."""
 
+BATCHES_MIN = 5
+"""Below so many batches of whole boxes the other stories need them all."""
+
 WRITTEN = 40 * MINUTE
 """From the decision of a maker until its order is acknowledged."""
 
@@ -29,10 +32,10 @@ def issue_orders(country: Country, rng: Random) -> None:
     All boxes of these batches leave the shelves, so that nobody else's story meets an order.
     """
     at = country.start + (country.days - rng.randint(4, 6)) * DAY + 10 * HOUR
-    batches = [_withdraw(country, rng, at) for _ in range(3)]
-    for stock, tell in zip(batches, (_recall_batch, _recall_box, _hold_and_lift), strict=True):
-        if stock:
+    for tell in (_recall_batch, _hold_and_lift):
+        if stock := _withdraw(country, rng, at):
             tell(country, rng, stock, at)
+    _recall_box(country, rng, at + 2 * HOUR)
 
 
 def _withdraw(country: Country, rng: Random, at: int) -> Stock:
@@ -43,8 +46,10 @@ def _withdraw(country: Country, rng: Random, at: int) -> Stock:
             if whole(box):
                 lots.setdefault(f"{box.product.code}:{box.lot.number}", []).append((place, box))
     ready = {lot: [(place, box) for place, box in stock if box.ready < at - 3 * DAY] for lot, stock in lots.items()}
+    if len(ready) < BATCHES_MIN:
+        return []
     held = sorted(ready, key=lambda lot: (-len({place.code for place, _ in ready[lot]}), -len(ready[lot]), lot))[:5]
-    if not held or not ready[held[0]]:
+    if not ready[held[0]]:
         return []
     lot = rng.choice([lot for lot in held if ready[lot]])
     gone = {box.code for _, box in lots[lot]}
@@ -85,14 +90,15 @@ def _recall_batch(country: Country, rng: Random, stock: Stock, at: int) -> None:
     story(country, "recall", boxes, deeds, planted=True, note="batch")
 
 
-def _recall_box(country: Country, rng: Random, stock: Stock, at: int) -> None:
+def _recall_box(country: Country, rng: Random, at: int) -> None:
     """One box is recalled; the others of its batch go on being sold."""
-    at += 2 * HOUR
-    (place, box), *others = stock
-    _order(country, "hold_set", box, at, scope="code", reason="被盗")
-    spare = next((other for there, other in others if there is place), None)
-    deeds = _sell_recalled(country, rng, place, box, at, style="claim", other=spare)
-    story(country, "recall", [box], deeds, planted=True, note="code")
+    for place in rng.sample(list(country.places.values()), len(country.places)):
+        box = country.take(place, ready=at, fits=whole)
+        if box is not None:
+            _order(country, "hold_set", box, at, scope="code", reason="被盗")
+            deeds = _sell_recalled(country, rng, place, box, at, style="claim")
+            story(country, "recall", [box], deeds, planted=True, note="code")
+            return
 
 
 def _hold_and_lift(country: Country, rng: Random, stock: Stock, at: int) -> None:
@@ -130,9 +136,7 @@ def _sold_before(country: Country, rng: Random, stock: Stock, order: int) -> Non
         story(country, "sold_before_recall", boxes, deeds)
 
 
-def _sell_recalled(
-    country: Country, rng: Random, place: Place, box: Box, order: int, *, style: str, other: Box | None = None
-) -> list[Deed]:
+def _sell_recalled(country: Country, rng: Random, place: Place, box: Box, order: int, *, style: str) -> list[Deed]:
     """Somebody sells a recalled box.
 
     A claim is refused, and the counter takes a box of another batch where it has one. A sale for cash is alerted.
@@ -148,7 +152,7 @@ def _sell_recalled(
         return [deed("honest", claim, visit, box.code), deed("questioned", late, visit, box.code)]
     claim = settle(country, visit, visit.at + MINUTE, plain=False)
     country.expected[claim.claim] = ("refuse", visit.amount)
-    other = other or country.take(place, ready=visit.at, product=box.product.code)
+    other = country.take(place, ready=visit.at, product=box.product.code)
     if other is not None:
         sell_instead(country, claim, visit, other)
     return [deed("questioned", claim, visit, box.code)]

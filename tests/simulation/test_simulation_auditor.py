@@ -40,6 +40,27 @@ def test_a_box_paid_twice_is_found(small_country: Path) -> None:
     assert any("open paid claims" in difference for difference in differences)
 
 
+def test_a_recalled_box_that_is_paid_after_the_order_is_found(small_country: Path) -> None:
+    till = HonestTill()
+    play(small_country, till.take)
+    assert till.orders
+    figures = audit(small_country, {}).figures
+    assert (figures["orders"], figures["orders_lifted"]) == (3, 1)
+    assert figures["refused_by_order"] >= 3
+    play(small_country, HonestTill("ignores_orders").take)
+    lax = audit(small_country, {})
+    assert len(lax.differences) == figures["refused_by_order"]
+    assert all("after the order on it was acknowledged" in difference for difference in lax.differences)
+    assert lax.figures["refused_by_order"] == 0
+
+
+def test_a_claim_that_is_taken_after_its_reversal_is_found(small_country: Path) -> None:
+    play(small_country, HonestTill("ignores_reversals").take)
+    differences = audit(small_country, {}).differences
+    assert differences
+    assert all("was reversed before it arrived" in difference for difference in differences)
+
+
 def test_money_that_does_not_add_up_is_found(small_country: Path) -> None:
     till = HonestTill("loses_money")
     play(small_country, till.take)

@@ -16,9 +16,11 @@ from suyuan.formats import nhsa, tables
 from suyuan.simulation.country import Entry, write_country
 from suyuan.simulation.noise import HIGH, LOW, noise_of
 from suyuan.simulation.play import play_list, uploads
-from suyuan.simulation.truth import APART, FRAUDS, SILENT, Deed, Totals, Truth
+from suyuan.simulation.truth import APART, FRAUDS, PLANTED, SILENT, Deed, Totals, Truth
 
-DAY = 24 * 3600 * 1_000_000
+MINUTE = 60 * 1_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 HEADER = (
     "infno",
@@ -149,7 +151,7 @@ def test_planted_boxes_stand_in_one_story_only(truths: list[Truth]) -> None:
 def test_every_kind_is_planted_and_every_noise_occurs(truths: list[Truth]) -> None:
     kinds = Counter(truth.kind for truth in truths)
     assert all(kinds[kind] >= 2 for kind in FRAUDS)
-    assert set(kinds) == {*FRAUDS, *SILENT, *APART}
+    assert set(kinds) == {*PLANTED, *SILENT, *APART}
 
 
 def test_the_truth_speaks_of_messages_that_exist_and_name_the_code(
@@ -226,6 +228,78 @@ def test_split_boxes_are_never_sold_beyond_their_units(
             system, _, rest = truth.keys[0].partition(":")
             product = f"{system}:{rest[:7] if system == 'trace20' else rest[:14]}"
             assert sum(Fraction(str(row["sel_retn_cnt"])) for row in rows) <= units[product]
+
+
+Order = tuple[Entry, dict[str, str]]
+
+
+def orders_of(folder: Path) -> list[Order]:
+    tables = ((entry, raw) for entry, raw in uploads(folder, play_list(folder)) if entry.infno.startswith("hold_"))
+    return [(entry, row) for entry, raw in tables for row in csv.DictReader(raw.decode().splitlines())]
+
+
+def test_a_maker_recalls_a_batch_and_a_box_and_lifts_an_order_again(small_country: Path) -> None:
+    orders = orders_of(small_country)
+    first = {entry.file: (entry, row) for entry, row in reversed(orders)}
+    assert len(orders) == 2 * len(first) == 8
+    said = [(row["kind"], row["scope"], bool(row["lot"])) for _, row in first.values()]
+    assert Counter(said) == {
+        ("hold_set", "batch", True): 2,
+        ("hold_set", "code", False): 1,
+        ("hold_lifted", "batch", True): 1,
+    }
+    for entry, row in first.values():
+        assert moment(row["event_time"][:19].replace("T", " ")) + 8 * 3_600_000_000 < entry.arrival
+
+
+def test_recalled_boxes_are_sold_before_the_order_and_questioned_after_it(
+    small_country: Path, truths: list[Truth]
+) -> None:
+    decided = {
+        row["scope"] + row["lot"]: entry.arrival
+        for entry, row in reversed(orders_of(small_country))
+        if row["kind"] == "hold_set"
+    }
+    arrival = {(entry.by, entry.msgid): entry.arrival for entry in play_list(small_country)}
+    batch = next(truth for truth in truths if truth.note == "batch")
+    asked = [deed for deed in batch.deeds if deed.role == "questioned"]
+    assert any(deed.infno in {"2102", "2207"} for deed in asked)
+    known = min(arrival[(deed.by, deed.msgid)] for deed in asked)
+    order = max(at for scope, at in decided.items() if scope.startswith("batch"))
+    assert known > order
+    before = next(truth for truth in truths if truth.kind == "sold_before_recall")
+    assert all(deed.role == "honest" and deed.at < order - HOUR * 2 // 3 for deed in before.deeds)
+    assert any(arrival[(deed.by, deed.msgid)] > order for deed in before.deeds)
+    assert not set(batch.keys) & set(before.keys)
+
+
+def test_a_reversal_overtakes_its_settlement(truths: list[Truth], messages: list[Message]) -> None:
+    arrival = {(entry.by, entry.msgid): entry.arrival for entry, _ in messages}
+    reversals = {
+        (entry.by, body["input"]["data"]["omsgid"]): entry.arrival
+        for entry, body in messages
+        if body["infno"] == "2601"
+    }
+    told = deeds_of(truths, "reversed_first")
+    assert told
+    for slow, again in told:
+        assert reversals[(slow.by, slow.msgid)] < arrival[(slow.by, slow.msgid)] < arrival[(again.by, again.msgid)]
+
+
+def test_a_family_shops_in_the_same_minutes_for_a_box_each(truths: list[Truth]) -> None:
+    for one, other in deeds_of(truths, "family"):
+        assert one.by == other.by
+        assert other.at - one.at <= 2 * MINUTE
+        assert one.code != other.code
+        assert one.references["visit"] != other.references["visit"]
+
+
+def test_herbs_cost_what_ten_grams_cost(truths: list[Truth], messages: list[Message]) -> None:
+    by_number = {(entry.by, entry.msgid): body for entry, body in messages}
+    herbs = [by_number[(truth.deeds[0].by, truth.deeds[0].msgid)] for truth in truths if truth.note == "exempt"]
+    amounts = [(body["input"].get("druginfo") or body["input"]["data"])["medfee_sumamt"] for body in herbs]
+    assert amounts
+    assert 0 < max(amounts) < 300
 
 
 def said(body: dict[str, Any]) -> str:
@@ -317,7 +391,7 @@ def test_levels_of_noise_are_low_high_or_a_multiple_of_low(tmp_path: Path) -> No
     assert noise_of("high") == HIGH
     assert noise_of(2.0).rescan == 2 * LOW.rescan
     summary = write_country(tmp_path, 1, institutions=20, boxes=500, days=30, noise=0)
-    assert set(summary.stories) == set(FRAUDS)
+    assert set(summary.stories) == {*PLANTED, "sold_before_recall", "lifted_order"}
 
 
 @pytest.mark.parametrize("level", ["loud", -1, "-0.5", float("nan")])

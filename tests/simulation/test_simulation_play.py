@@ -42,7 +42,7 @@ def test_a_refused_claim_leads_to_another_box_and_a_taken_one_does_not(small_cou
     entries = {entry.when for entry in play_list(small_country) if entry.when.startswith("refused:")}
     assert entries
     honest = play(small_country, HonestTill().take)
-    lavish = play(small_country, HonestTill("pays_twice").take)
+    lavish = play(small_country, HonestTill("pays_everything").take)
     assert honest.claims_refused > 0
     assert lavish.claims_refused == 0
     skipped = (small_country / "answers.jsonl").read_bytes()

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from suyuan.simulation.report import CLASSES, NAMES, compare, false_alarms, width, write_report
-from suyuan.simulation.truth import APART, FRAUDS, SILENT, Deed, Truth
+from suyuan.simulation.truth import APART, FRAUDS, PLANTED, SILENT, Deed, Truth
 
 
 def deed(role: str, by: str, order: str) -> Deed:
@@ -103,11 +103,28 @@ def test_the_report_says_everything_in_both_languages() -> None:
     assert all(NAMES[cause] in text for cause in (*SILENT, *APART, *FRAUDS))
 
 
+def test_recalls_have_lines_of_their_own_where_there_were_orders() -> None:
+    truth = story("recall", "b1", deed("honest", "A", "1"), deed("questioned", "A", "2"), planted=True)
+    findings = compare([truth], [alert("recalled", "b1", "A", "2")])
+    assert findings.matrix["recall"]["recalled"] == 1
+    text = write_report({"orders": 3, "orders_lifted": 1, "refused_by_order": 7}, findings)
+    lines = {line.strip().rpartition(" ")[0].strip(): line.rpartition(" ")[2] for line in text.splitlines()}
+    assert lines["指令 orders"] == "3"
+    assert lines["指令后拒付 claims refused after an order"] == "7"
+    assert lines["指令后报警 alerts after an order"] == "1"
+    assert "召回 Recalls" not in write_report({}, findings)
+
+
+def test_an_alert_about_a_sale_before_its_recall_is_a_false_one() -> None:
+    findings = compare([story("sold_before_recall", "b1", deed("honest", "A", "1"))], [alert("recalled", "b1", "A")])
+    assert findings.silent["sold_before_recall"] == false_alarms(findings) == 1
+
+
 def test_the_columns_of_the_matrix_stand_under_their_headings() -> None:
     truth = story("swap", "b1", deed("questioned", "A", "2"), planted=True)
     text = write_report({}, compare([truth], [])).splitlines()
     start = next(number for number, line in enumerate(text) if NAMES["none"] in line)
-    heading, rows = text[start], text[start + 1 : start + 1 + len(FRAUDS)]
+    heading, rows = text[start], text[start + 1 : start + 1 + len(PLANTED)]
     edge = width(heading.partition(NAMES["none"])[0] + NAMES["none"])
     assert all(width(row) == edge for row in rows)
 
@@ -122,5 +139,5 @@ def test_clean_books_are_called_so_and_long_lists_are_cut() -> None:
 
 
 def test_every_class_and_cause_has_a_name() -> None:
-    assert set(NAMES) >= {*CLASSES, *FRAUDS, *SILENT, *APART, "everyday"}
+    assert set(NAMES) >= {*CLASSES, *PLANTED, *SILENT, *APART, "everyday"}
     assert Path(__file__).exists()

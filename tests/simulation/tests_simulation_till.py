@@ -9,7 +9,11 @@ CLAIMS = {"2102": "druginfo", "2207": "data", "2304": "data"}
 
 
 class HonestTill:
-    """Takes uploads as a node would. `cheat` names what it does wrong: pays_twice, loses_money or forgets_repeats."""
+    """Takes uploads as a node would.
+
+    `cheat` names what it does wrong: pays_twice, loses_money, forgets_repeats, ignores_orders,
+    ignores_reversals, or pays_everything.
+    """
 
     def __init__(self, cheat: str = "") -> None:
         self.cheat = cheat
@@ -21,17 +25,42 @@ class HonestTill:
         self.reported: dict[tuple[str, str], list[str]] = {}
         self.stories: dict[str, list[dict[str, Any]]] = {}
         self.arrivals: list[int] = []
+        self.reversed: set[tuple[str, str]] = set()
+        self.lots: dict[str, str] = {}
+        """Code as far as its serial → what a batch order on it would be filed under."""
+        self.orders: set[str] = set()
 
     def take(self, raw: bytes, by: str, arrival: int, kind: str) -> bytes:
         self.arrivals.append(arrival)
         if kind == "table":
             rows = list(csv.DictReader(raw.decode().splitlines()))
+            for row in rows if raw not in self.first_answers else ():
+                self._table_row(row)
+            self.first_answers[raw] = b""
             return msgspec.json.encode({"read": len(rows), "accepted": len(rows)})
         if kind == "epcis":
-            return msgspec.json.encode({"read": len(msgspec.json.decode(raw)["epcisBody"]["eventList"])})
+            events = msgspec.json.decode(raw)["epcisBody"]["eventList"]
+            for event in events:
+                for epc in event.get("epcList", []) if "ilmd" in event else []:
+                    gtin, _, serial = epc.partition("/01/")[2].partition("/21/")
+                    self.lots[f"(01){gtin}(21){serial}"] = f"{gtin}:{event['ilmd']['cbvmda:lotNumber']}"
+            return msgspec.json.encode({"read": len(events)})
         if raw not in self.first_answers:
             self.first_answers[raw] = msgspec.json.encode(self._message(msgspec.json.decode(raw)))
         return self.first_answers[raw]
+
+    def _table_row(self, row: dict[str, str]) -> None:
+        code = row["code"].partition("(17)")[0]
+        if row["kind"] == "produced":
+            self.lots[code] = f"{code[:7]}:{row['lot']}"
+        elif row["kind"] == "hold_set":
+            self.orders.add(self.lots[code] if row["scope"] == "batch" else code)
+        elif row["kind"] == "hold_lifted":
+            self.orders.discard(self.lots[code] if row["scope"] == "batch" else code)
+
+    def _recalled(self, code: str) -> bool:
+        own = code.partition("(17)")[0]
+        return bool(self.orders & {own, self.lots.get(own, "")})
 
     def story(self, code: str) -> dict[str, Any]:
         return {"events": self.stories.get(code.partition("(17)")[0], [])}
@@ -48,6 +77,8 @@ class HonestTill:
         elif infno in {"2103", "2208", "2601"}:
             data = content["data"]
             self._release(by, data.get("setl_id") or data["omsgid"])
+            if infno == "2601" and (by, data["omsgid"]) not in self.by_number:
+                self.reversed.add((by, data["omsgid"]))
         elif infno.startswith("35"):
             node = next(iter(content.values()))
             for row in node if isinstance(node, list) else [node]:
@@ -67,8 +98,14 @@ class HonestTill:
         ]
         whole = [row["drug_trac_codg"] for row in rows if row["trdn_flag"] == "0"]
         taken = [code for code in whole if self.holder.get(code, (by, visit)) != (by, visit)]
-        if (taken or len(set(whole)) < len(whole)) and self.cheat != "pays_twice":
-            return {"infcode": -1, "err_msg": f"追溯码已结算或重复：{taken or whole}", "output": None}
+        faults = {
+            "ignores_orders": any(self._recalled(row["drug_trac_codg"]) for row in rows),
+            "ignores_reversals": (by, msgid) in self.reversed,
+            "pays_twice": taken or len(set(whole)) < len(whole),
+        }
+        found = [cheat for cheat, fault in faults.items() if fault and self.cheat not in {cheat, "pays_everything"}]
+        if found:
+            return {"infcode": -1, "err_msg": f"拒付 {found}：{taken or whole}", "output": None}
         claim: dict[str, Any] = {"codes": whole, "visit": visit, "setl_id": f"S{len(self.claims) + 1:08d}"}
         self.holder |= dict.fromkeys(whole, (by, visit))
         for code in dict.fromkeys(row["drug_trac_codg"] for row in rows):

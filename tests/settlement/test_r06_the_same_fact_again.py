@@ -1,0 +1,165 @@
+"""R6: while a fact stands, the same fact again gets its first answer; afterwards it is judged anew."""
+
+from typing import Any
+
+from story import HOSPITAL_A, HOSPITAL_B, MONDAY, PHARMACY_P, Line, Story, statuses
+
+
+def test_a_repeated_claim_gets_its_first_answer() -> None:
+    story = Story()
+    box = story.new_box()
+    first = story.settle(HOSPITAL_A, box)
+    again = story.settle(HOSPITAL_A, box)
+    assert (again.first, again.settlement, again.paid) == (False, first.settlement, first.paid)
+    assert len(story.history(box)) == 1
+
+
+def test_the_first_answer_of_a_sale_repeats_its_words_and_its_alert() -> None:
+    story = Story()
+    box = story.new_box()
+    story.report_sale(HOSPITAL_B, box, visit="V1")
+    story.report_sale(HOSPITAL_A, box, visit="V1", when=MONDAY)
+    first = story.outcome.results[0]
+    story.report_sale(HOSPITAL_A, box, visit="V1", when=MONDAY, msgid="again")
+    again = story.outcome.results[0]
+    assert again.reasons == ("first_answer", "conflict_sold")  # type: ignore[union-attr]
+    assert again.alert == first.alert != ""  # type: ignore[union-attr]
+    assert "已有销售记录" in story.answer["warn_msg"]
+
+
+def test_the_same_key_with_other_content_is_refused_and_changes_nothing() -> None:
+    story = Story()
+    box, other = story.new_box(), story.new_box()
+    story.settle(HOSPITAL_A, box)
+    reused = story.settle(HOSPITAL_A, other)
+    assert (reused.verdict, reused.settlement) == ("refuse", "")
+    assert "同一业务键" in reused.problems[0]
+    assert not story.history(other)
+    story.report_sale(HOSPITAL_A, other, visit="V2", line="1", quantity="1")
+    assert story.report_sale(HOSPITAL_A, other, visit="V2", line="1", quantity="2") == "key_reused"
+    assert len(story.history(other)) == 1
+    assert story.alerts() == []
+
+
+def test_a_refused_claim_is_judged_anew_when_it_comes_again() -> None:
+    story = Story()
+    box = story.new_box()
+    elsewhere = story.settle(HOSPITAL_B, box, order="O2")
+    assert story.settle(HOSPITAL_A, box).verdict == "refuse"
+    story.cancel(HOSPITAL_B, elsewhere.settlement)
+    assert story.settle(HOSPITAL_A, box).verdict == "pay"
+    assert story.alerts() == ["clone"]
+
+
+def test_a_byte_equal_message_gets_its_first_answer_even_where_it_would_now_be_judged_otherwise() -> None:
+    story = Story()
+    box = story.new_box()
+    first = story.settle(HOSPITAL_A, box)
+    original = story.raw
+    story.cancel(HOSPITAL_A, first.settlement)
+    outcome = story.send_bytes(original)
+    assert outcome.repeated
+    assert story.answer["output"]["setlinfo"]["setl_id"] == first.settlement
+    assert story.paid(box) == 0
+    assert story.settle(HOSPITAL_A, box).first
+
+
+def test_a_byte_equal_retry_is_not_judged_anew_after_the_claim_was_cancelled() -> None:
+    story = Story()
+    box = story.new_box()
+    first = story.settle(HOSPITAL_A, box)
+    story.settle(HOSPITAL_A, box, msgid="retry")
+    retry = story.raw
+    story.cancel(HOSPITAL_A, first.settlement)
+    assert story.send_bytes(retry).repeated
+    assert story.paid(box) == 0
+
+
+def test_a_byte_equal_refusal_stays_a_refusal() -> None:
+    story = Story()
+    box = story.new_box()
+    elsewhere = story.settle(HOSPITAL_B, box, order="O2")
+    story.settle(HOSPITAL_A, box)
+    refused = story.raw
+    story.cancel(HOSPITAL_B, elsewhere.settlement)
+    story.send_bytes(refused)
+    assert story.answer["infcode"] == -1
+    assert story.settle(HOSPITAL_A, box).verdict == "pay"
+
+
+def test_one_msgid_on_two_bodies_is_two_messages() -> None:
+    story = Story()
+    box, other = story.new_box(), story.new_box()
+    assert story.settle(HOSPITAL_A, box, msgid="1234").verdict == "pay"
+    assert story.settle(HOSPITAL_A, other, order="O2", msgid="1234").first
+    assert (story.paid(box), story.paid(other)) == (1, 1)
+    assert story.again().repeated
+
+
+def test_content_leaves_out_msgid_batch_number_and_sending_time() -> None:
+    story = Story()
+    box = story.new_box()
+    row = {"fixmedins_hilist_id": "1", "mdtrt_sn": "V1", "sel_retn_time": "2026-03-09 10:00:00", "feedetl_sn": "1"}
+    row["drugtracinfo"] = [{"drug_trac_codg": box}]  # type: ignore[assignment]
+
+    def send(number: int, **more: Any) -> str:
+        said = row | {"fixmedins_bchno": f"B{number}", "sel_retn_opter_name": f"clerk {number}"} | more
+        story.send("3505", HOSPITAL_A, {"selinfo": said}, msgid=f"m{number}")
+        return story.outcome.results[0].status  # type: ignore[union-attr]
+
+    assert [send(1), send(2)] == ["accepted", "first_answer"]
+    assert send(3, sel_retn_cnt="2") == "key_reused"
+
+
+def test_the_same_code_twice_in_one_message_counts_once() -> None:
+    story = Story()
+    box = story.new_box()
+    story.report_sale(HOSPITAL_A, box, box, visit="V1", when=MONDAY)
+    assert [result.status for result in story.outcome.results] == ["accepted", "duplicate_in_document"]  # type: ignore[union-attr]
+    assert len(story.box(box).sales) == 1
+
+
+def test_a_message_with_a_code_twice_can_be_sent_again_under_another_msgid() -> None:
+    story = Story()
+    box = story.new_box()
+    story.report_sale(HOSPITAL_A, box, box, visit="V1", when=MONDAY)
+    story.wait(days=2)
+    story.report_sale(HOSPITAL_A, box, box, visit="V1", when=MONDAY, msgid="again")
+    assert [result.status for result in story.outcome.results] == ["first_answer", "duplicate_in_document"]  # type: ignore[union-attr]
+    assert len(story.box(box).sales) == 1
+    assert story.alerts() == []
+
+
+def test_a_charge_order_used_again_for_another_visit_is_not_paid_on_the_strength_of_the_first() -> None:
+    story = Story()
+    box = story.new_box()
+    assert story.settle(HOSPITAL_A, box, order="O1", visit="V1").verdict == "pay"
+    other_visit = story.settle(HOSPITAL_A, box, order="O1", visit="V2")
+    assert (other_visit.verdict, statuses(other_visit)) == ("refuse", [["key_reused"]])
+    assert (story.paid(box), other_visit.paid) == (1, 0)
+
+
+def test_the_same_line_without_a_box_again_gets_its_first_answer() -> None:
+    story = Story()
+    said = {"product": "ZA01AAA0001010112345", "visit": "V1", "line": "1", "when": MONDAY}
+    assert story.report_sale(HOSPITAL_A, **said) == "accepted"
+    assert story.report_sale(HOSPITAL_A, msgid="again", **said) == "first_answer"
+    assert story.report_sale(HOSPITAL_A, quantity="2", **said) == "key_reused"
+
+
+def test_fee_details_sent_again_change_nothing() -> None:
+    story = Story()
+    lines = [Line(product="XB05BAF058B002010102345")]
+    story.fees(HOSPITAL_A, lines)
+    before = len(story.events())
+    story.fees(HOSPITAL_A, lines)
+    assert len(story.events()) == before
+    story.fees(HOSPITAL_A, [Line(product="XB05BAF058B002010102345", quantity="2")])
+    assert len(story.events()) > before
+
+
+def test_a_pharmacy_claim_without_any_number_is_known_by_its_time() -> None:
+    story = Story()
+    box = story.new_box()
+    assert story.settle(PHARMACY_P, box, order="", visit="", when=MONDAY).verdict == "pay"
+    assert not story.settle(PHARMACY_P, box, order="", visit="", when=MONDAY).first
