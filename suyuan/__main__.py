@@ -1,8 +1,12 @@
 """The program's front door: it answers `--version` at once and leaves everything else to the command line."""
 
+import gc
 import sys
 
 from suyuan import __version__
+
+COLLECT_AFTER = 100_000
+"""Uploads make millions of short-lived records without cycles: looking for cycles every 700 costs a fifth of the time."""
 
 
 def main() -> int:
@@ -14,6 +18,7 @@ def main() -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"suyuan {__version__}\n")
         return 0
+    gc.set_threshold(COLLECT_AFTER, 50, 100)
     from suyuan.cli import run  # noqa: PLC0415  heavy: not before the version is answered
 
     return run(arguments)

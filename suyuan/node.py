@@ -69,8 +69,10 @@ class Node:
         self.reload_catalogue()
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], int] = system_clock) -> Self:
+    def open(cls, folder: Path, clock: Callable[[], int] = system_clock, *, block_cache_mb: int | None = None) -> Self:
         """Open the node in a folder, or make one there if the folder is empty or absent.
+
+        `block_cache_mb` stands in for that setting where the caller knows how much memory there is to spend.
 
         Raises:
             NodeUnusable: the folder cannot be used (something else is in it, not writable, newer version, incomplete).
@@ -84,6 +86,8 @@ class Node:
                 f"the folder {folder} cannot be made: {error.strerror}; choose another with --dir"
             ) from error
         settings = read_settings(folder)
+        if block_cache_mb is not None:
+            settings = msgspec.structs.replace(settings, block_cache_mb=block_cache_mb)
         privacy = _privacy(folder)
         journal = _journal(folder, settings)
         try:

@@ -27,6 +27,9 @@ from suyuan.simulation.truth import Truth
 MARK = "demo"
 """The meta value by which a demo knows that a folder is its own to replace."""
 
+BLOCK_CACHE_MB = 64
+"""A country fits beside this into 1 GiB, the memory that a demo may take."""
+
 SEARCHED = 3_000
 """Boxes looked at for an example; one of each everyday kind is among the first few."""
 
@@ -55,7 +58,7 @@ def demo(
         if failed:
             return failed
         clock = SimulatedClock()
-        with Node.open(dir, clock) as node:
+        with Node.open(dir, clock, block_cache_mb=BLOCK_CACHE_MB) as node:
             node.tables.set_meta(MARK, str(seed))
             done = _play(country, node, clock)
             examples = _examples(country, node)

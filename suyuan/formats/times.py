@@ -94,8 +94,12 @@ def iso_date(text: str, *, end: bool = False) -> str | None:
 
 def digits17(moment: int) -> str:
     """A moment (µs UTC) as `yyyyMMddHHmmssSSS` in China's time, the form of an NHSA answer."""
-    local = (_EPOCH + timedelta(microseconds=moment)).astimezone(CHINA)
-    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
+    return f"{_digits14(moment // _SECOND)}{moment % _SECOND // 1000:03d}"
+
+
+@lru_cache(4096)
+def _digits14(second: int) -> str:
+    return f"{(_EPOCH + timedelta(seconds=second)).astimezone(CHINA):%Y%m%d%H%M%S}"
 
 
 @lru_cache(4096)

@@ -49,6 +49,8 @@ class PreparedClaim:
         """Sequence, in its file, of the settlement or refusal that answers it; set when it is judged."""
         self.facts: list[Fact] = []
         """Every code as it was judged last."""
+        self._completed: tuple[Books, int, Lines] | None = None
+        """The lines as last completed, with the books and how much of them had been fetched."""
         scans = [
             self._scan(line, code.code, code.where, split=code.split) for line in claim.lines for code in line.codes
         ]
@@ -111,6 +113,15 @@ class PreparedClaim:
 
     def lines(self, books: Books) -> Lines:
         """The claim's lines completed from its fee lines; lines without a code look for it in the visit's reports."""
+        if self._completed is not None:
+            books_then, fetched_then, lines = self._completed
+            if books_then is books and fetched_then == len(books.histories):
+                return lines
+        lines = self._complete_lines(books)
+        self._completed = (books, len(books.histories), lines)
+        return lines
+
+    def _complete_lines(self, books: Books) -> Lines:
         file = ClaimFile.of(books.past(self.key))
         lines: Lines = []
         for line, facts in self.sent:

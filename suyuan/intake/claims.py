@@ -11,7 +11,7 @@ from suyuan.intake.prepare import quantity_of
 from suyuan.intake.scans import is_line, judge_line, raise_alerts, standing_holds, write_fact, write_line
 from suyuan.ledger.admission import DAY, Admission, Fact, admit, iso_day
 from suyuan.ledger.alerts import alert_id, evidence
-from suyuan.ledger.box import WHOLE
+from suyuan.ledger.box import NOTHING, WHOLE
 from suyuan.ledger.events import Event
 from suyuan.ledger.keys import alert_key, claim_key, digest
 from suyuan.ledger.ledger import Books
@@ -187,9 +187,9 @@ def _judge_code(
     else:
         box = books.box(fact.key)
         admission = admit(fact, box, holds, prepared.desk.policy.rules, books.now)
-        part = Fraction(fact.n, fact.m) if fact.m else Fraction(0)
-        pending[fact.key] = pending.get(fact.key, Fraction(0)) + part
-        fits = box.claimed_units() + pending[fact.key] <= WHOLE
+        if fact.split:
+            pending[fact.key] = pending.get(fact.key, NOTHING) + (Fraction(fact.n, fact.m) if fact.m else NOTHING)
+        fits = not box.sales and not fact.split or box.claimed_units() + pending.get(fact.key, WHOLE) <= WHOLE
     seen.add(fact.key)
     if admission.status == "first_answer":
         # The claim itself is new: its number was used before, for another visit.

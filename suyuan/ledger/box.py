@@ -7,7 +7,7 @@ import msgspec
 
 from suyuan.ledger.events import Event
 
-WHOLE = Fraction(1)
+NOTHING, WHOLE = Fraction(0), Fraction(1)
 
 NOT_A_SALE = frozenset(
     {
@@ -89,6 +89,7 @@ class Box:
         "exit",
         "expiry",
         "facts",
+        "given_back",
         "holds",
         "in_transit_to",
         "key",
@@ -121,6 +122,8 @@ class Box:
         """Returns that came before their sale."""
         self.facts: dict[str, Event] = {}
         """The latest event of each fact (R5)."""
+        self.given_back: list[tuple[Event, Event]] = []
+        """Returns that had their effect, with the sale report that each gave back."""
         self.undone: set[int] = set()
         """Sequences of events that were undone."""
 
@@ -190,6 +193,8 @@ class Box:
             return
         self.parked = [waiting for waiting in self.parked if waiting.fact != event.fact]
         sale = self.sale_with(event.corrects)
+        if event.kind == "returned" and sale is not None and sale.report is not None:
+            self.given_back.append((event, sale.report))
         if sale is None:
             self._undo_no_sale(event.corrects)
         elif self._is_part_of_split(sale, event):
@@ -216,19 +221,22 @@ class Box:
         self.parked = [waiting for waiting in self.parked if waiting.sequence != sequence]
         if self.exit is not None and self.exit.sequence == sequence:
             self.exit = None
-        for event in self.facts.values():
-            if event.kind == "returned" and event.corrects and sequence in {event.sequence, event.relates}:
-                self._sell_again(event)
+        for returned, report in self.given_back:
+            if sequence in {returned.sequence, returned.relates}:
+                self.given_back.remove((returned, report))
+                self._sell_again(returned, report)
                 return
 
-    def _sell_again(self, returned: Event) -> None:
-        """The return was deleted: the sale that it gave back stands as before."""
-        sale = self.sale_with(returned.corrects)
+    def _sell_again(self, returned: Event, report: Event) -> None:
+        """The return was deleted: the sale that it gave back stands as before, unless it was told again since."""
+        sale = self.sale_with(report.sequence)
         if sale is not None:
             sale.returned -= Fraction(returned.n, returned.m)
             return
-        self.undone.discard(returned.corrects)
-        report = next(event for event in self.facts.values() if event.sequence == returned.corrects)
+        latest = self.facts[report.fact]
+        if latest is not report and self.stands(latest):
+            return
+        self.undone.discard(report.sequence)
         claimed = next(
             (sale for sale in self.sales if sale.claim is not None and sale.claim.joins == report.sequence), None
         )

@@ -66,7 +66,7 @@ def check(ledger: Ledger, catalogue: Catalogue, text: str) -> CitizenAnswer:
     keys, histories = leading_first(ledger, code)
     events = histories[keys[0]]
     children = children_of(events)
-    outcome, problems = _outcome_without_sales(code, catalogue, events, ledger.clock()), code.problems
+    outcome, problems = _outcome_without_sales(code, keys[0], catalogue, events, ledger.clock()), code.problems
     sales: list[CitizenSale] = []
     if not outcome or outcome == "carton":
         sales, count = sales_of(keys[0], events, catalogue)
@@ -91,11 +91,11 @@ def check(ledger: Ledger, catalogue: Catalogue, text: str) -> CitizenAnswer:
 _VIRTUAL = f"maker:{VIRTUAL_SCHEME.scheme}:"
 
 
-def _outcome_without_sales(code: Code, catalogue: Catalogue, events: Sequence[Event], now: int) -> str:
+def _outcome_without_sales(code: Code, key: str, catalogue: Catalogue, events: Sequence[Event], now: int) -> str:
     """What the code is, where that is the answer; empty for a box, of which the sales are."""
-    if code.system in RETAIL or (code.system in FOLLOWED and code.key == code.product_key):
+    if code.system in RETAIL or (code.system in FOLLOWED and key == code.product_key):
         return "retail_barcode"
-    if code.key.startswith("lot:"):
+    if key.startswith("lot:"):
         return "lot"
     if code.system == "sscc" or children_of(events) or _is_outer_package(code, catalogue, now):
         return "carton"

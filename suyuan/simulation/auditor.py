@@ -532,6 +532,7 @@ def check_story(books: Books, code: str, told: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"box {box}: the sale at {institution}, visit {visit}, {at} was acknowledged and is not in the story"
             )
+    ended = {event["corrects"] for event in events if event["kind"] == "due" and event.get("verdict") == "pay"}
     released = {
         str(event.get("references", {}).get("settlement", ""))
         for event in events
@@ -540,7 +541,9 @@ def check_story(books: Books, code: str, told: Mapping[str, Any]) -> list[str]:
     paid = {
         str(event["references"].get("settlement", ""))
         for event in events
-        if event["kind"] == "claimed" and event.get("verdict") == "pay" and event.get("drawn", True)
+        if event["kind"] == "claimed"
+        and event.get("drawn", True)
+        and (event.get("verdict") == "pay" or event.get("sequence") in ended)
     }
     open_paid = {f"{settlement}" for settlement in paid - released}
     whole = all(part == 1 for part in books.drawn.get(box, {}).values())
