@@ -6,7 +6,7 @@ import sys
 from suyuan import __version__
 
 COLLECT_AFTER = 100_000
-"""Uploads make millions of short-lived records without cycles: looking for cycles every 700 costs a fifth of the time."""
+"""Uploads make millions of short-lived records without cycles: looking every 700 costs a fifth of the time."""
 
 
 def main() -> int:

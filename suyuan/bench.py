@@ -3,7 +3,6 @@
 import gc
 import os
 import platform
-import random
 import resource
 import shutil
 import subprocess
@@ -13,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
-from rocksdict import Rdict, WriteBatch, WriteOptions
+from rocksdict import WriteBatch, WriteOptions
 
 from suyuan.catalogue.content import Content
 from suyuan.catalogue.mapping import Edge
@@ -27,11 +27,15 @@ from suyuan.ledger.events import RECORD_VERSION, Event
 from suyuan.ledger.keys import digest
 from suyuan.lookup.story import tell
 from suyuan.node import Node
+from suyuan.storage.rocks import RocksJournal
 
 PREFIXES = 2_000
 LOTS = 8
 """Batches of each product: a batch has thousands of boxes."""
 FILL = 50_000
+BATCH = 10_000
+WHOLE_FROM = 100
+"""Figures from here on are shown without decimals."""
 INSTITUTION = "P44010000001"
 START = 1_767_200_400_000_000
 """2026-01-01 01:00 in Beijing, µs UTC."""
@@ -62,6 +66,26 @@ class Bench(msgspec.Struct, kw_only=True):
 
 Say = Callable[[str], None]
 
+BUDGETS: dict[str, tuple[str, float]] = {
+    "20-digit codes in columns": ("≥", 1_000_000),
+    "GS1 element strings": ("≥", 50_000),
+    "bulk upload, CSV → verdicts → durable": ("≥", 60_000),
+    "claims of 5 codes, 64 threads": ("≥", 3_000),
+    "history of a random code, p99": ("<", 5),
+    "memory, peak": ("<", 3),
+    "suyuan --version": ("<", 0.1),
+}
+"""Name of a measure → what is promised of it, in its unit."""
+
+
+def measured(name: str, value: float, unit: str, note: str = "", raw: float = 0.0) -> Measure:
+    """A figure set against its budget, where it has one."""
+    sign, limit = BUDGETS.get(name, ("", 0.0))
+    met = None if not sign else value >= limit if sign == "≥" else value < limit
+    ratio = value / raw if raw else 0.0
+    budget = f"{sign} {limit:,.10g}" if sign else ""
+    return Measure(name=name, value=value, unit=unit, budget=budget, met=met, raw=raw, ratio=ratio, note=note)
+
 
 def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Say = lambda _: None) -> Bench:
     """Measure everything on a fresh node of `boxes` boxes; its folder is removed afterwards."""
@@ -77,7 +101,7 @@ def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Sa
             measures += _claims(node, codes, claims, say)
             measures.append(_history(node, codes, say))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
-        measures.append(Measure(name="memory, peak", value=peak, unit="GiB", budget="< 3 GiB", met=peak < 3))
+        measures.append(measured("memory, peak", peak, "GiB"))
         measures.append(_version())
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -130,7 +154,7 @@ class Codes:
         """The NHSA code that the prefix of a box is mapped to."""
         return f"XA11CCA351E002{number % PREFIXES:04d}01121"
 
-    def random(self, rng: random.Random, count: int) -> list[int]:
+    def random(self, rng: Random, count: int) -> list[int]:
         """Numbers of distinct random boxes."""
         return rng.sample(range(self.boxes), count)
 
@@ -155,8 +179,8 @@ def _codes(say: Say) -> list[Measure]:
     recognise_many([text.removeprefix("\x1d") for text in elements])
     gs1 = len(elements) / (time.process_time() - begun)
     return [
-        Measure(name="20-digit codes in columns", value=columns, unit="codes/s a core", budget="≥ 1,000,000", met=columns >= 1e6),
-        Measure(name="GS1 element strings", value=gs1, unit="codes/s a core", budget="≥ 50,000", met=gs1 >= 5e4),
+        measured("20-digit codes in columns", columns, "codes/s a core"),
+        measured("GS1 element strings", gs1, "codes/s a core"),
     ]
 
 
@@ -168,7 +192,7 @@ def _fill(node: Node, codes: Codes, say: Say) -> Measure:
         events = [_produced(codes[number], number) for number in range(first, min(first + FILL, codes.boxes))]
         node.journal.append(events, {event.key: 0 for event in events})
     seconds = time.perf_counter() - begun
-    return Measure(name="fill (journal only)", value=codes.boxes / seconds, unit="boxes/s")
+    return measured("fill (journal only)", codes.boxes / seconds, "boxes/s")
 
 
 def _produced(code: str, number: int) -> Event:
@@ -193,7 +217,7 @@ def _produced(code: str, number: int) -> Event:
 def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure:
     """Random sale scans from a CSV file: read, recognised, judged, durable."""
     say(f"bulk: {sales:,} sale scans from a CSV file")
-    sold = codes.random(random.Random(1), sales)
+    sold = codes.random(Random(1), sales)
     path = home / "sales.csv"
     with path.open("w") as out:
         out.write("kind,code,event_time,receipt,product,quantity\n")
@@ -207,60 +231,32 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
         assert not outcome.fatal, outcome.fatal
         taken += len(document.records)
     seconds = time.perf_counter() - begun
-    raw = _raw_rate(home, [codes[box] for box in sold], say)
-    rate = taken / seconds
-    return Measure(
-        name="bulk upload, CSV → verdicts → durable",
-        value=rate,
-        unit="codes/s",
-        budget="≥ 60,000; ratio ≥ 0.35",
-        met=rate >= 60_000,
-        raw=raw,
-        ratio=rate / raw,
-        note="raw: RocksDB get + put + synced write of the same keys in batches of 10,000",
-    )
+    raw = _raw_rate(node, [codes[box] for box in sold], say)
+    note = "raw: get + put + synced write of the same histories in the same database, 10,000 at a time"
+    return measured("bulk upload, CSV → verdicts → durable", taken / seconds, "codes/s", note, raw)
 
 
-def _raw_rate(home: Path, sold: list[str], say: Say) -> float:
-    """The bare engine: the same keys, values of the size of a history, batches of 10,000, synced."""
+def _raw_rate(node: Node, sold: list[str], say: Say) -> float:
+    """The bare engine on the node's own database: every history is read and written back unchanged."""
     say("raw RocksDB beside it")
-    database = Rdict(str(home / "raw"), _raw_options())
+    assert isinstance(node.journal, RocksJournal), "the bench measures the embedded engine"
+    database: Any = node.journal._histories  # noqa: SLF001  the raw limit lies below the journal's door
     durable = WriteOptions()
     durable.sync = True
-    keys = sorted(f"trace20:{code}".encode() for code in sold)
-    value = b"v" * 220
-    for first in range(0, len(keys), FILL):
-        batch = WriteBatch(raw_mode=True)
-        for key in keys[first : first + FILL]:
-            batch.put(key, value)
-        database.write(batch)
-    database.flush()
-    wanted = [f"trace20:{code}".encode() for code in sold]
     begun = time.perf_counter()
-    for first in range(0, len(wanted), 10_000):
-        some = sorted(wanted[first : first + 10_000])
-        found = database.get(some)
+    for first in range(0, len(sold), BATCH):
+        keys = sorted(f"trace20:{code}".encode() for code in sold[first : first + BATCH])
         batch = WriteBatch(raw_mode=True)
-        for key, old in zip(some, found, strict=True):
-            batch.put(key, old + value)
+        for key, value in zip(keys, database.get(keys), strict=True):
+            batch.put(key, value)
         database.write(batch, durable)
-    seconds = time.perf_counter() - begun
-    database.close()
-    return len(wanted) / seconds
-
-
-def _raw_options() -> Any:  # noqa: ANN401  the library has no types
-    from rocksdict import Options  # noqa: PLC0415  beside its only use
-
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    return options
+    return len(sold) / (time.perf_counter() - begun)
 
 
 def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
     """Claims of 5 codes from 64 threads, message bytes in, answer bytes out, each durable before it is answered."""
     say(f"claims: {claims:,} of 5 codes, 64 threads")
-    sold = codes.random(random.Random(2), claims * 5)
+    sold = codes.random(Random(2), claims * 5)
     messages = [_claim(number, [codes[box] for box in sold[number * 5 : number * 5 + 5]]) for number in range(claims)]
     share = [messages[worker::64] for worker in range(64)]
     times: list[float] = []
@@ -287,8 +283,8 @@ def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
     rate, p99 = claims / seconds, times[int(len(times) * 0.99)] * 1000
     note = f"median {times[len(times) // 2] * 1000:.1f} ms; refused as sold before: {len(refused)}"
     return [
-        Measure(name="claims of 5 codes, 64 threads", value=rate, unit="claims/s", budget="≥ 3,000", met=rate >= 3000, note=note),
-        Measure(name="claims of 5 codes, p99", value=p99, unit="ms"),
+        measured("claims of 5 codes, 64 threads", rate, "claims/s", note),
+        measured("claims of 5 codes, p99", p99, "ms"),
     ]
 
 
@@ -324,24 +320,23 @@ def _claim(number: int, codes: list[str]) -> bytes:
 def _history(node: Node, codes: Codes, say: Say) -> Measure:
     say("histories of random codes")
     times = []
-    for box in codes.random(random.Random(3), min(5_000, codes.boxes)):
+    for box in codes.random(Random(3), min(5_000, codes.boxes)):
         begun = time.perf_counter()
         tell(node.ledger, node.catalogue, codes[box])
         times.append(time.perf_counter() - begun)
     times.sort()
     p99 = times[int(len(times) * 0.99)] * 1000
     note = f"median {times[len(times) // 2] * 1000:.2f} ms"
-    return Measure(name="history of a random code, p99", value=p99, unit="ms", budget="< 5 ms", met=p99 < 5, note=note)
+    return measured("history of a random code, p99", p99, "ms", note)
 
 
 def _version() -> Measure:
     times = []
     for _ in range(5):
         begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "suyuan", "--version"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  our own program
+        subprocess.run([sys.executable, "-m", "suyuan", "--version"], check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - begun)
-    best = min(times)
-    return Measure(name="suyuan --version", value=best, unit="s", budget="< 0.1 s", met=best < 0.1)
+    return measured("suyuan --version", min(times), "s")
 
 
 def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
@@ -349,5 +344,5 @@ def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
     for measure in bench.measures:
         verdict = "" if measure.met is None else "yes" if measure.met else "NO"
         raw = f"{measure.raw:,.0f} ({measure.ratio:.2f})" if measure.raw else ""
-        value = f"{measure.value:,.0f}" if measure.value >= 100 else f"{measure.value:.3g}"
+        value = f"{measure.value:,.0f}" if measure.value >= WHOLE_FROM else f"{measure.value:.3g}"
         yield measure.name, value, measure.unit, measure.budget, verdict, raw, measure.note

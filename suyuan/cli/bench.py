@@ -21,7 +21,8 @@ def bench(
     Exit code 1 where a budget is not met. Nothing else should run on the machine meanwhile.
     """
     if boxes < sales or boxes < claims * 5:
-        raise cyclopts.ValidationError(msg=f"--boxes {boxes} must be at least --sales {sales} and five times --claims {claims}")
+        words = f"--boxes {boxes} must be at least --sales {sales} and five times --claims {claims}"
+        raise cyclopts.ValidationError(msg=words)
     from suyuan.bench import rows, run  # noqa: PLC0415  loads everything
 
     done = run(boxes, sales, claims, scratch, lambda words: warn(f"… {words}"))

@@ -19,7 +19,10 @@ COLUMNS = (
 
 def code(
     text: Annotated[
-        tuple[str, ...], cyclopts.Parameter(help="Codes as scanned or typed; - reads lines from standard input.")
+        tuple[str, ...],
+        cyclopts.Parameter(
+            help="Codes as scanned or typed; - reads lines from standard input.", allow_leading_hyphen=True
+        ),
     ] = (),
     /,
     *,
@@ -35,6 +38,9 @@ def code(
     """
     if not text and not image:
         raise cyclopts.ValidationError(msg="give codes, - for standard input, or a picture with --image")
+    for one in text:
+        if one.startswith("--"):
+            raise cyclopts.ValidationError(msg=f"no option {one}; a code that begins so goes in by standard input")
     pictures, failed = _pictures(image)
     found = failed
     rows: list[list[object]] = []

@@ -189,7 +189,7 @@ def _judge_code(
         admission = admit(fact, box, holds, prepared.desk.policy.rules, books.now)
         if fact.split:
             pending[fact.key] = pending.get(fact.key, NOTHING) + (Fraction(fact.n, fact.m) if fact.m else NOTHING)
-        fits = not box.sales and not fact.split or box.claimed_units() + pending.get(fact.key, WHOLE) <= WHOLE
+        fits = (not box.sales and not fact.split) or box.claimed_units() + pending.get(fact.key, WHOLE) <= WHOLE
     seen.add(fact.key)
     if admission.status == "first_answer":
         # The claim itself is new: its number was used before, for another visit.

@@ -157,7 +157,7 @@ class Preparer:
         return _units(self._known(fact.product_key, "", fact.event_time)[0], quantity, codes)
 
     def _known(self, product_key: str, billed: str, when: int) -> tuple[ProductEdge | None, bool]:
-        """The product behind a prefix, GTIN or DI on the day of the event, and whether it differs from the billed one."""
+        """The product behind a prefix, GTIN or DI on the day of the event; whether it is not the billed one."""
         mark = (product_key, billed, (when + 8 * HOUR) // DAY)
         found = self._edges.get(mark)
         if found is None:

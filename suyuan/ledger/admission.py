@@ -220,7 +220,7 @@ def relate(fact: Fact, box: Box, rules: Rules) -> tuple[str, Sale | None, Sale |
     if others:
         conflict = _conflict(fact, others)
         if conflict:
-            return conflict, _against(others, fact), joined
+            return conflict, _against(others, fact), joined if how == "same_sale" else None
     return how, None, joined
 
 

@@ -17,6 +17,8 @@ from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Books
 from suyuan.settlement.policy import REHEARSAL, STRICT
 
+HOSPITALS = st.sampled_from([HOSPITAL_A, HOSPITAL_B])
+PRODUCTS = st.sampled_from([WHOLE, SPLITTABLE])
 PLACES = st.sampled_from([HOSPITAL_A, HOSPITAL_B, PHARMACY_P])
 NUMBERS = st.sampled_from(["1", "2"])
 PERSONS = st.sampled_from(["Ann", "Bob", ""])
@@ -109,6 +111,17 @@ class Uploads(RuleBasedStateMachine):
             place, lines=lines, order=order, visit=visit, person=person, msgid=msgid, advice=advice
         )
 
+    @rule(place=HOSPITALS, order=NUMBERS, visit=NUMBERS, product=PRODUCTS, inpatient=st.booleans())
+    def settle_before_dispensing(self, place: str, order: str, visit: str, product: str, inpatient: bool) -> None:
+        self.story.fees(place, [Line(product=product)], order=order, visit=visit)
+        setting = "inpatient" if inpatient else "outpatient"
+        verdict = self.story.settle(
+            place, order=order, visit=visit, expected=1, setting=setting, msgid=f"m{len(self.sent) + 1}"
+        )
+        self._note()
+        if verdict.settlement and verdict.first:
+            self.settlements.append((place, verdict.settlement))
+
     @rule(place=PLACES, picks=PICKS, order=NUMBERS, visit=NUMBERS, quantity=QUANTITIES)
     def ask_for_advice(self, place: str, picks: list[int], order: str, visit: str, quantity: str) -> None:
         before = len(self.story.events())
@@ -129,6 +142,7 @@ class Uploads(RuleBasedStateMachine):
     ) -> None:
         send = self.story.give_back if returned else self.story.report_sale
         said = {"split": split, "quantity": quantity, "person": person, "visit": visit, "receipt": "" if visit else "R1"}
+        said["product"] = WHOLE if picks[0] < 2 else SPLITTABLE
         send(place, *self._boxes(picks), batch=f"B{len(self.sent) % 3}", **said)
         self._note()
 
@@ -200,7 +214,8 @@ class Uploads(RuleBasedStateMachine):
         verdict = self._settle(place, picks, number, number, person, split, quantity)
         if verdict.settlement:
             assert self.story.cancel(place, verdict.settlement) == "accepted"
-        assert sales() == before, "a cancel restores exactly"
+        restored = sales()
+        assert restored == before, f"a cancel restores exactly, not {restored} for {before}"
 
     # What holds at every moment
 

@@ -1,4 +1,4 @@
-"""A process that settles claims from many threads and says on standard output what it was answered, to be killed at any moment."""
+"""A process that settles claims from many threads and says what it was answered, to be killed at any moment."""
 
 import json
 import random
