@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
-from fractions import Fraction
 from typing import Any
 
 from suyuan.catalogue.catalogue import Catalogue
@@ -187,7 +186,9 @@ class Story:
 
     # Settlement
 
-    def fees(self, place: str, lines: Iterable[Line], *, order: str = "O1", visit: str = "V1", infno: str = "2204") -> None:
+    def fees(
+        self, place: str, lines: Iterable[Line], *, order: str = "O1", visit: str = "V1", infno: str = "2204"
+    ) -> None:
         """Fee details: which product each fee line is."""
         rows = [
             {
@@ -254,11 +255,15 @@ class Story:
 
     def report_sale(self, place: str, *boxes: str, **said: Any) -> str:
         """3505; the status of the first code."""
-        return self._status(self.send("3505", place, {"selinfo": self._sale(boxes, **said)}, msgid=said.get("msgid", "")))
+        return self._status(
+            self.send("3505", place, {"selinfo": self._sale(boxes, **said)}, msgid=said.get("msgid", ""))
+        )
 
     def give_back(self, place: str, *boxes: str, **said: Any) -> str:
         """3506: a patient brings a box back."""
-        return self._status(self.send("3506", place, {"selinfo": self._sale(boxes, **said)}, msgid=said.get("msgid", "")))
+        return self._status(
+            self.send("3506", place, {"selinfo": self._sale(boxes, **said)}, msgid=said.get("msgid", ""))
+        )
 
     def _sale(
         self,
@@ -335,7 +340,9 @@ class Story:
 
     def lift(self, code: str, *, scope: str = "batch", lot: str = "", by: str = REGULATOR) -> str:
         """The end of an order."""
-        return self.send_table(by, "hold_lifted", {"code": code, "scope": scope, "lot": lot, "reason": "recall"})[0].status
+        return self.send_table(by, "hold_lifted", {"code": code, "scope": scope, "lot": lot, "reason": "recall"})[
+            0
+        ].status
 
     @staticmethod
     def _status(outcome: Outcome) -> str:
@@ -371,8 +378,8 @@ class Story:
         """The box as it stands."""
         return Box.of(self.key(code), self.history(code))
 
-    def paid(self, code: str) -> Fraction:
-        """The part of the box that open paid claims take."""
+    def paid(self, code: str) -> Any:
+        """The part of the box that open paid claims take, as an exact fraction; Any, to be compared with 0 and 1."""
         return self.box(code).claimed_units()
 
     def boxes(self) -> Iterator[Box]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
+from suyuan.cli.output import DEFAULT_FOLDER, By, Folder, Format, print_json, print_table, say
 from suyuan.cli.progress import Progress
 from suyuan.cli.writing import FaultsShown, node_to_write
 from suyuan.formats.document import Document
@@ -21,7 +21,7 @@ def ingest(
     files: Annotated[tuple[Path, ...], cyclopts.Parameter(help="CSV, JSON lines, NHSA messages or EPCIS documents.")],
     /,
     *,
-    by: Annotated[str, cyclopts.Parameter(help="Institution or firm that speaks, where the file does not say.")] = "",
+    by: By = "",
     rejects: Annotated[
         Path | None, cyclopts.Parameter(help="Where to write lines that were not taken, with reasons.")
     ] = None,
@@ -52,7 +52,11 @@ def ingest(
 
 def _documents(files: Iterable[Path], by: str) -> Iterator[Document]:
     for path in files:
-        yield from open_documents(path, by)
+        for document in open_documents(path, by):
+            if by and document.format == "epcis":
+                # Events name their sender by a location number, if at all, and not by the code of a party.
+                document.institution = by
+            yield document
 
 
 def _check_rejects(rejects: Path | None, files: Iterable[Path]) -> None:

@@ -13,6 +13,12 @@ Format = Annotated[
 ]
 Folder = Annotated[Path, cyclopts.Parameter(name="--dir", env_var="SUYUAN_DIR", help="Data folder of the node.")]
 DEFAULT_FOLDER = Path("suyuan-data")
+By = Annotated[
+    str,
+    cyclopts.Parameter(
+        name="--by", help="Who sends, by its code: for itself where the file names nobody, or for whom it may speak."
+    ),
+]
 
 _WIDTH = 200
 """Of tables in a file or a pipe, where no terminal sets one."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn, yuan
+from suyuan.cli.output import DEFAULT_FOLDER, By, Folder, Format, print_json, print_table, say, warn, yuan
 from suyuan.cli.writing import FaultsShown, node_to_write
 from suyuan.formats import nhsa
 from suyuan.formats.reading import open_documents
@@ -17,7 +17,7 @@ def settle(
     file: Annotated[Path, cyclopts.Parameter(help="NHSA settlement messages: one, or one a line.")],
     /,
     *,
-    by: Annotated[str, cyclopts.Parameter(help="Institution that speaks, where the message does not say.")] = "",
+    by: By = "",
     answers: Annotated[
         Path | None, cyclopts.Parameter(help="Write the answers in the sender's own envelope, one a line.")
     ] = None,

@@ -359,13 +359,11 @@ def _settlement_id(books: Books, prepared: PreparedClaim) -> str:
 
     A number that was given out before is known as soon as its pointer proved stale; then the next one is taken.
     """
-    attempt = books.next_sequence(prepared.key)
-    for salt in itertools.count():
-        number = int(digest(prepared.fact, str(attempt), str(salt)), 16) % 10**10
-        settlement = f"{prepared.institution[:12]:0<12}{iso_day(prepared.when).replace('-', '')}{number:010d}"
-        if not books.past(claim_key(prepared.institution, {"settlement": settlement})):
-            return settlement
-    raise AssertionError("counting never ends")
+    attempt = str(books.next_sequence(prepared.key))
+    start = f"{prepared.institution[:12]:0<12}{iso_day(prepared.when).replace('-', '')}"
+    numbers = (int(digest(prepared.fact, attempt, str(salt)), 16) % 10**10 for salt in itertools.count())
+    ids = (f"{start}{number:010d}" for number in numbers)
+    return next(one for one in ids if not books.past(claim_key(prepared.institution, {"settlement": one})))
 
 
 def _write_code(

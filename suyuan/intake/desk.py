@@ -1,9 +1,10 @@
 """The desk at which uploads are taken: the ledger with the reference data and secrets that judging needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from suyuan.catalogue.catalogue import Catalogue
+from suyuan.catalogue.mapping import ProductEdge
 from suyuan.ledger.admission import iso_day
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
@@ -22,6 +23,8 @@ class Desk:
     """Take uploads of institutions that the catalogue does not know yet (T15), as their code says they are."""
     keep_documents: bool = True
     """Seal and keep every raw message as evidence."""
+    known: dict[tuple[str, str, int], tuple[ProductEdge | None, bool]] = field(default_factory=dict, repr=False)
+    """Product look-ups made so far, by prefix, billed product and day: the catalogue under a desk never changes."""
 
 
 def day_of(time: int) -> date:

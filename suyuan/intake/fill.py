@@ -49,7 +49,7 @@ def fill_waiting(books: Books, reports: Reports, desk: Desk) -> None:
 def _write_filled(books: Books, key: str, settlement: Settlement, filled: list[tuple[str, str, int]]) -> None:
     actor = key.split(":", 2)[1]
     books.add(key, "corrected", actor=actor, corrects=settlement.sequence, detail={"filled": filled})
-    if not settlement.awaiting and settlement.deadline:
+    if not settlement.awaiting:
         books.add(key, "due", actor=actor, corrects=settlement.sequence, deadline=settlement.deadline)
 
 
@@ -62,9 +62,7 @@ def _fill_line(books: Books, fact: Fact, settlement: Settlement, desk: Desk) -> 
     sequence = _claim_box(books, fact, settlement, line, desk) if line is not None else 0
     if line is None or not sequence:
         return None
-    settlement.awaiting[line]["count"] -= 1
-    if settlement.awaiting[line]["count"] <= 0:
-        del settlement.awaiting[line]
+    settlement.scanned(line)
     return line, fact.key, sequence
 
 

@@ -17,6 +17,8 @@ from suyuan.ledger.scan import Scan
 
 SALES = frozenset({"sold", "claimed", "returned"})
 _NO_IDENTITY = frozenset({"batch", "invoice", "prescription"})
+KNOWN_MAX = 500_000
+"""Product look-ups remembered by a desk."""
 STRONGEST = ("settlement", "order", "visit", "original", "receipt", "delivery", "bill", "time")
 
 
@@ -54,7 +56,6 @@ class Preparer:
         self.sealed = sealed
         self._parents: dict[str, str] = {}
         self._days: dict[int, date] = {}
-        self._edges: dict[tuple[str, str, int], tuple[ProductEdge | None, bool]] = {}
         self._counted: dict[str, int] = {}
         self._undo_days = desk.policy.undo_days["pharmacy" if speaker.kind == "pharmacy" else "inpatient"]
         self.covered = {
@@ -84,7 +85,7 @@ class Preparer:
         rules = self.catalogue.maker_rules
         if scan.children:
             fact.children = tuple(code.key for code in recognise_many(scan.children, rules) if code.text)
-        elif scan.parent:
+        else:
             parent = self._parents.get(scan.parent)
             if parent is None:
                 parent = self._parents[scan.parent] = recognise_many([scan.parent], rules)[0].key
@@ -159,11 +160,14 @@ class Preparer:
     def _known(self, product_key: str, billed: str, when: int) -> tuple[ProductEdge | None, bool]:
         """The product behind a prefix, GTIN or DI on the day of the event; whether it is not the billed one."""
         mark = (product_key, billed, (when + 8 * HOUR) // DAY)
-        found = self._edges.get(mark)
+        known = self.desk.known
+        found = known.get(mark)
         if found is None:
+            if len(known) >= KNOWN_MAX:
+                known.clear()
             day = self._day(when)
             differs = bool(billed) and self.catalogue.same_product(product_key, billed, day) is False
-            found = self._edges[mark] = (self.catalogue.product_of(product_key, day), differs)
+            found = known[mark] = (self.catalogue.product_of(product_key, day), differs)
         return found
 
     def _day(self, when: int) -> date:

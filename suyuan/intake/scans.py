@@ -217,8 +217,7 @@ def _release(books: Books, parked: Event, sold: Event) -> None:
         m=parked.m,
         document=parked.document,
     )
-    if parked.deadline:
-        books.add(sold.key, "due", actor=parked.actor, corrects=parked.sequence, deadline=parked.deadline)
+    books.add(sold.key, "due", actor=parked.actor, corrects=parked.sequence, deadline=parked.deadline)
 
 
 def _pack_children(books: Books, fact: Fact) -> None:

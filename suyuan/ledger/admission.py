@@ -169,9 +169,7 @@ def _code_reasons(fact: Fact) -> set[str]:
     reasons = set()
     if fact.review:
         reasons.add("code_review")
-    if fact.placeholder:
-        reasons.add("not_scanned")
-    elif not fact.mapped:
+    if not fact.mapped:
         reasons.add("unmapped")
     return reasons
 

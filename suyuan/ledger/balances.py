@@ -7,11 +7,6 @@ from suyuan.ledger.statuses import ordered
 SALES = frozenset({"sold", "claimed"})
 
 
-def used(last: Event | None) -> int:
-    """How much a balance has given so far: every event of a balance carries the running totals."""
-    return max(_counts(last).values())
-
-
 def drawn_down(last: Event | None, kind: Kind, units: int) -> dict[str, int]:
     """The running totals after `units` more of a kind, or fewer where negative.
 

@@ -27,6 +27,12 @@ class Settlement(msgspec.Struct, kw_only=True):
     deadline: int = 0
     setting: str = ""
 
+    def scanned(self, line: str) -> None:
+        """One scan less to wait for."""
+        self.awaiting[line]["count"] -= 1
+        if not self.awaiting[line]["count"]:
+            del self.awaiting[line]
+
 
 class Reported(msgspec.Struct, frozen=True):
     """A sale report of this visit: which box, and what admission needs to judge it for a claim (2304, R13)."""
@@ -52,7 +58,6 @@ class ClaimFile:
         """Open settlements, oldest first."""
         self.closed: list[Settlement] = []
         self.reports: list[Reported] = []
-        self.last_refused: Event | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "ClaimFile":
@@ -71,18 +76,14 @@ class ClaimFile:
             self.reports += [Reported(*row) for row in event.detail["reports"]]
         elif event.kind == "claimed":
             self._settle(event)
-        elif event.kind in {"cancelled", "reversed"} and event.corrects:
-            for settlement in self.settlements:
-                if settlement.sequence == event.corrects:
-                    self.settlements.remove(settlement)
-                    self.closed.append(settlement)
-                    break
-        elif event.kind in {"corrected", "due"} and event.corrects:
+        elif event.kind in {"cancelled", "reversed"}:
+            self.closed += [entry for entry in self.settlements if entry.sequence == event.corrects]
+            self.settlements = [entry for entry in self.settlements if entry.sequence != event.corrects]
+        else:
             self._fill(event)
 
     def _settle(self, event: Event) -> None:
         if event.verdict == "refuse":
-            self.last_refused = event
             return
         self.settlements.append(
             Settlement(
@@ -112,11 +113,7 @@ class ClaimFile:
                 continue
             for line, key, sequence in event.detail["filled"]:
                 settlement.codes.append((key, sequence))
-                row = settlement.awaiting.get(line)
-                if row is not None:
-                    row["count"] -= 1
-                    if row["count"] <= 0:
-                        del settlement.awaiting[line]
+                settlement.scanned(line)
 
     def open_with(self, fact: str) -> Settlement | None:
         """The open settlement of this very fact."""

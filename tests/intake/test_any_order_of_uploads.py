@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from story import HOSPITAL_A, HOSPITAL_B, LEGACY, NOT_A_BOX, PHARMACY_P, SPLITTABLE, WHOLE, Line, Story
 
-from suyuan.intake import Desk
 from suyuan.ledger import ledger as ledger_module
 from suyuan.ledger.box import Box
 from suyuan.ledger.events import Event
@@ -37,7 +36,15 @@ def shape(box: Box) -> Shape:
         tuple(sorted(box.undone)),
         tuple(sorted((fact, event.sequence) for fact, event in box.facts.items())),
         tuple(event.sequence for event in box.holds),
-        (box.exit and box.exit.sequence, box.custodian, box.in_transit_to, box.carton, box.product, box.lot, box.expiry),
+        (
+            box.exit and box.exit.sequence,
+            box.custodian,
+            box.in_transit_to,
+            box.carton,
+            box.product,
+            box.lot,
+            box.expiry,
+        ),
     )
 
 
@@ -81,7 +88,15 @@ class Uploads(RuleBasedStateMachine):
 
     # What is sent
 
-    @rule(place=PLACES, picks=PICKS, order=NUMBERS, visit=NUMBERS, person=PERSONS, split=st.booleans(), quantity=QUANTITIES)
+    @rule(
+        place=PLACES,
+        picks=PICKS,
+        order=NUMBERS,
+        visit=NUMBERS,
+        person=PERSONS,
+        split=st.booleans(),
+        quantity=QUANTITIES,
+    )
     def settle(
         self, place: str, picks: list[int], order: str, visit: str, person: str, split: bool, quantity: str
     ) -> None:
@@ -103,9 +118,7 @@ class Uploads(RuleBasedStateMachine):
         *,
         advice: bool = False,
     ) -> Any:
-        lines = [
-            Line((box,), SPLITTABLE if split else "", quantity, split=split) for box in self._boxes(picks)
-        ]
+        lines = [Line((box,), SPLITTABLE if split else "", quantity, split=split) for box in self._boxes(picks)]
         msgid = f"m{len(self.sent) + 1}"
         return self.story.settle(
             place, lines=lines, order=order, visit=visit, person=person, msgid=msgid, advice=advice
@@ -141,7 +154,13 @@ class Uploads(RuleBasedStateMachine):
         self, place: str, picks: list[int], visit: str, person: str, split: bool, quantity: str, returned: bool
     ) -> None:
         send = self.story.give_back if returned else self.story.report_sale
-        said = {"split": split, "quantity": quantity, "person": person, "visit": visit, "receipt": "" if visit else "R1"}
+        said = {
+            "split": split,
+            "quantity": quantity,
+            "person": person,
+            "visit": visit,
+            "receipt": "" if visit else "R1",
+        }
         said["product"] = WHOLE if picks[0] < 2 else SPLITTABLE
         send(place, *self._boxes(picks), batch=f"B{len(self.sent) % 3}", **said)
         self._note()
@@ -297,6 +316,3 @@ def _blind_admit(fact: Any, box: Any, holds: Any, rules: Any, now: Any) -> Any:
     from suyuan.ledger.admission import Admission  # noqa: PLC0415
 
     return Admission("accepted", ("accepted",), drawn=True)
-
-
-assert Desk

@@ -74,6 +74,27 @@ def test_a_second_return_before_its_sale_waits_too() -> None:
     assert not story.box(box).sales
 
 
+def test_a_waiting_return_is_not_for_another_sale() -> None:
+    story = Story()
+    box = story.new_box()
+    sold_at = story.clock()
+    story.wait(hours=5)
+    story.give_back(HOSPITAL_A, box, visit="V1")
+    assert story.report_sale(HOSPITAL_A, box, visit="V2", when=sold_at) == "accepted"
+    assert (len(story.box(box).sales), len(story.box(box).parked)) == (1, 1)
+
+
+def test_a_deadline_that_another_process_has_met_is_not_met_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story()
+    box = story.new_box()
+    story.give_back(HOSPITAL_A, box, visit="V1")
+    waiting = story.journal.due(1 << 62, 10)
+    assert story.wait(days=11) == 1
+    monkeypatch.setattr(story.journal, "due", lambda until, limit: waiting)
+    assert story.wait() == 0
+    assert len(story.history(box)) == 2
+
+
 def test_a_waiting_return_ends_with_its_window() -> None:
     story = Story()
     box = story.new_box()

@@ -171,6 +171,7 @@ def test_a_code_that_is_never_read_again_is_not_paid_when_the_hold_ends() -> Non
     assert story.wait(days=16) == 1
     [end] = [event for event in story.events() if event.kind == "due" and event.key.startswith("claim:")]
     assert end.verdict == "refuse"
+    assert [box.claimed_units() for box in story.boxes()] == [0, 0]
 
 
 # A hold has an owner, a deadline and a way out.

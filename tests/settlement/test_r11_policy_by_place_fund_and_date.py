@@ -3,7 +3,18 @@
 from datetime import datetime
 
 import pytest
-from story import CHINA, HOSPITAL_A, HOSPITAL_B, HOSPITAL_FAR, PHARMACY_SUSPENDED, SPLITTABLE, WHOLE, Line, Story, statuses
+from story import (
+    CHINA,
+    HOSPITAL_A,
+    HOSPITAL_B,
+    HOSPITAL_FAR,
+    PHARMACY_SUSPENDED,
+    SPLITTABLE,
+    WHOLE,
+    Line,
+    Story,
+    statuses,
+)
 
 from suyuan.settlement.policy import NATIONAL, PRESETS, REHEARSAL, STRICT, Policy, Step
 

@@ -4,7 +4,9 @@ import pytest
 from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, WHOLE, Line, Story
 
 
-@pytest.mark.parametrize(("place", "setting"), [(PHARMACY_P, "pharmacy"), (HOSPITAL_A, "outpatient"), (HOSPITAL_A, "inpatient")])
+@pytest.mark.parametrize(
+    ("place", "setting"), [(PHARMACY_P, "pharmacy"), (HOSPITAL_A, "outpatient"), (HOSPITAL_A, "inpatient")]
+)
 def test_a_refused_line_fails_the_message_draws_nothing_and_names_the_code(place: str, setting: str) -> None:
     story = Story()
     free, taken = story.new_box(), story.new_box()
@@ -47,7 +49,9 @@ def test_what_there_is_to_say_of_a_passed_claim_stands_in_warn_msg() -> None:
     assert "89999990000000000017" in story.answer["warn_msg"]
 
 
-@pytest.mark.parametrize(("place", "setting"), [(PHARMACY_P, "pharmacy"), (HOSPITAL_A, "outpatient"), (HOSPITAL_A, "inpatient")])
+@pytest.mark.parametrize(
+    ("place", "setting"), [(PHARMACY_P, "pharmacy"), (HOSPITAL_A, "outpatient"), (HOSPITAL_A, "inpatient")]
+)
 def test_advice_answers_like_the_claim_and_writes_nothing(place: str, setting: str) -> None:
     story = Story()
     free, taken = story.new_box(), story.new_box()

@@ -94,7 +94,9 @@ def test_the_same_order_again_gets_its_first_answer() -> None:
     row = {"code": box, "scope": "product", "reason": "recall"}
     assert story.send_table(REGULATOR, "hold_set", row)[0].status == "accepted"
     assert story.send_table(REGULATOR, "hold_set", row)[0].status == "first_answer"
-    assert story.send_table(REGULATOR, "hold_set", row | {"event_time": "2026-03-09 12:00:00"})[0].status == "first_answer"
+    assert (
+        story.send_table(REGULATOR, "hold_set", row | {"event_time": "2026-03-09 12:00:00"})[0].status == "first_answer"
+    )
     story.lift(box, scope="product")
     assert story.settle(HOSPITAL_A, box).verdict == "pay"
 

@@ -82,7 +82,10 @@ def test_an_exempt_product_needs_no_code_and_has_no_balance() -> None:
 
 
 def test_a_declaration_as_exempt_has_no_limit_and_one_as_unreadable_has_a_quota() -> None:
-    declared = [NoCodeEntry(HOSPITAL_A, WHOLE, kind="exempt"), NoCodeEntry(HOSPITAL_B, WHOLE, kind="unreadable", quantity=1)]
+    declared = [
+        NoCodeEntry(HOSPITAL_A, WHOLE, kind="exempt"),
+        NoCodeEntry(HOSPITAL_B, WHOLE, kind="unreadable", quantity=1),
+    ]
     story = Story(content=msgspec.structs.replace(catalogue(), no_code=declared))
     assert [_claim(story, str(number), WHOLE) for number in range(4)] == ["pay"] * 4
     assert [_claim(story, str(number), WHOLE, place=HOSPITAL_B) for number in range(2)] == ["pay", "refuse"]

@@ -10,7 +10,13 @@ from suyuan.ledger.keys import digest
 from suyuan.ledger.privacy import Privacy, SealBroken
 
 NUMBER = "440100199001011234"
-PERSON = {"certno": NUMBER, "psn_cert_type": "01", "psn_name": "王某", "prsc_dr_certno": "DOC77", "prsc_dr_name": "李某"}
+PERSON = {
+    "certno": NUMBER,
+    "psn_cert_type": "01",
+    "psn_name": "王某",
+    "prsc_dr_certno": "DOC77",
+    "prsc_dr_name": "李某",
+}
 
 
 def _sell(story: Story, box: str, **person: str) -> None:
@@ -42,7 +48,8 @@ def test_names_depend_on_the_key() -> None:
         Privacy(b"short", bytes(16))
     one, two = Privacy.new(), Privacy.new()
     assert one.keys() != two.keys()
-    assert [len(key) for key in one.keys()] == [32, 16]
+    person_key, seal_key = one.keys()
+    assert (len(person_key), len(seal_key)) == (32, 16)
 
 
 def test_the_journal_holds_no_identifier_of_patients_or_doctors() -> None:

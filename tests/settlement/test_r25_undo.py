@@ -1,4 +1,4 @@
-"""R25: an undo is of the same institution, in its window, quotes the original or resolves to one; else nothing is undone."""
+"""R25: an undo is of the same institution, in its window, and resolves to one original; else nothing is undone."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from story import ESCAPE, HOSPITAL_A, HOSPITAL_B, MONDAY, PHARMACY_P, PHARMACY_Q, SPLITTABLE, WHOLE, Line, Story
 
+from suyuan.formats.document import Document
 from suyuan.ledger.scan import Result
+from suyuan.settlement.claim import Undo
 
 # Returns (3506).
 
@@ -89,7 +91,7 @@ def test_a_repeated_return_gets_its_first_answer() -> None:
 @pytest.mark.parametrize("claimed", [{"visit": "V1"}, {"visit": ""}], ids=["with a visit", "without a visit"])
 @pytest.mark.parametrize("quoted", ["V1", ""])
 def test_a_cancel_finds_the_settlement_by_its_id_alone_and_restores_the_box_exactly(
-    place: str, claimed: dict[str, str], quoted: str
+    place: str, claimed: dict[str, Any], quoted: str
 ) -> None:
     story = Story()
     box, other = story.new_box(), story.new_box()
@@ -139,7 +141,9 @@ def test_a_cancel_by_another_institution_undoes_nothing_and_is_alerted_once() ->
     assert story.cancel(HOSPITAL_A, settlement) == "accepted"
 
 
-@pytest.mark.parametrize(("place", "setting", "days"), [(PHARMACY_P, "", 10), (HOSPITAL_A, "", 30), (HOSPITAL_A, "inpatient", 60)])
+@pytest.mark.parametrize(
+    ("place", "setting", "days"), [(PHARMACY_P, "", 10), (HOSPITAL_A, "", 30), (HOSPITAL_A, "inpatient", 60)]
+)
 def test_a_cancel_after_its_window_is_too_late(place: str, setting: str, days: int) -> None:
     for late in (False, True):
         story = Story()
@@ -154,8 +158,6 @@ def test_a_cancel_without_a_number_is_ambiguous_where_a_visit_has_several_settle
     story = Story()
     first = story.settle(HOSPITAL_A, story.new_box(), order="O1").settlement
     second = story.settle(HOSPITAL_A, story.new_box(), order="O2").settlement
-    from suyuan.formats.document import Document  # noqa: PLC0415
-    from suyuan.settlement.claim import Undo  # noqa: PLC0415
 
     def cancel(**references: str) -> Result:
         undo = Undo(kind="cancelled", where="1", references={"visit": "V1", **references})
@@ -326,6 +328,24 @@ def test_a_deleted_return_lets_the_sale_stand_again(claimed: str) -> None:
     assert sale.report is not None
     assert (sale.claim is None) == (claimed == "never")
     assert story.give_back(HOSPITAL_A, box, visit="V1", batch="B3") == "accepted"
+
+
+def test_a_deleted_return_of_a_sale_that_was_told_again_since_makes_no_second_sale() -> None:
+    story = Story()
+    box = story.new_box()
+    for batch in ("B1", "B3"):
+        assert story.report_sale(HOSPITAL_A, box, visit="V1", batch=batch, when=MONDAY) == "accepted"
+        if batch == "B1":
+            story.give_back(HOSPITAL_A, box, visit="V1", batch="B2")
+    assert story.delete(HOSPITAL_A, "B2") == "accepted"
+    assert len(story.box(box).sales) == 1
+
+
+def test_a_deleted_sale_without_a_scan_gives_back_nothing() -> None:
+    story = Story()
+    story.report_sale(HOSPITAL_A, visit="V1", product=WHOLE)
+    assert story.delete(HOSPITAL_A) == "accepted"
+    assert not [event for event in story.events() if event.key.startswith("balance:")]
 
 
 def test_a_deleted_return_that_was_waiting_takes_back_nothing() -> None:
