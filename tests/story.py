@@ -382,6 +382,10 @@ class Story:
         """The part of the box that open paid claims take, as an exact fraction; Any, to be compared with 0 and 1."""
         return self.box(code).claimed_units()
 
+    def taken(self, code: str) -> Any:
+        """The part of the box that its standing sales take, likewise."""
+        return self.box(code).taken()
+
     def boxes(self) -> Iterator[Box]:
         """Every box that anybody has named."""
         for key in self.journal.keys(""):

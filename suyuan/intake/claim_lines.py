@@ -99,6 +99,8 @@ class PreparedClaim:
 
     def more(self, books: Books) -> set[str]:
         """Next rounds: boxes that the visit's reports name, balances of lines without a box, orders on any of them."""
+        if self.key in books.asked:
+            return set()
         wanted: set[str] = set()
         for _, facts in self.lines(books):
             for fact in facts:
@@ -109,13 +111,16 @@ class PreparedClaim:
                     books.order_keys.update(hold_keys(fact, ""))
                 elif fact.key in books.histories:
                     books.order_keys.update(hold_keys(fact, books.box(fact.key).lot))
+        if wanted <= books.histories.keys():
+            # Every box and line is there: what is still missing are orders, which change no line.
+            books.asked.add(self.key)
         return wanted | books.order_keys
 
     def lines(self, books: Books) -> Lines:
         """The claim's lines completed from its fee lines; lines without a code look for it in the visit's reports."""
         if self._completed is not None:
             books_then, fetched_then, lines = self._completed
-            if books_then is books and fetched_then == len(books.histories):
+            if books_then is books and (self.key in books.asked or fetched_then == len(books.histories)):
                 return lines
         lines = self._complete_lines(books)
         self._completed = (books, len(books.histories), lines)

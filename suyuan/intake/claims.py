@@ -140,7 +140,7 @@ def _judge_lines(books: Books, prepared: PreparedClaim) -> list[JudgedLine]:
     for line, facts in lines:
         entries = [_judge_code(books, prepared, fact, seen, pending) for fact in facts]
         reasons: tuple[str, ...] = ()
-        if not entries and not _is_of_a_service(line):
+        if not entries and not _is_treatment(line):
             reasons = ("awaiting_scan",) if waits else ("not_scanned",)
         judged.append(JudgedLine(line, entries, reasons, _line_verdict_of(prepared, entries, reasons)))
     if waits:
@@ -153,7 +153,7 @@ def _line_verdict_of(prepared: PreparedClaim, entries: list[Judged], reasons: tu
     return worst([own, *(entry.verdict for entry in entries)])
 
 
-def _is_of_a_service(line: ClaimLine) -> bool:
+def _is_treatment(line: ClaimLine) -> bool:
     """Codes of drugs and consumables begin with a letter; treatments and beds have nothing to scan."""
     return line.product[:1].isdigit()
 

@@ -80,7 +80,10 @@ class Shell:
     def line(self, arguments: Sequence[object]) -> list[str]:
         """The arguments of a command, with the node's folder."""
         words = [str(one) for one in arguments]
-        return words if not words or words[0] in WITHOUT_NODE else [*words, "--dir", str(self.folder)]
+        if not words or words[0] in WITHOUT_NODE:
+            return words
+        place = words.index("--") if "--" in words else len(words)
+        return [*words[:place], "--dir", str(self.folder), *words[place:]]
 
     def ask(self, *arguments: object) -> Any:
         """One JSON answer of a command that is fine."""

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from story import HOSPITAL_A, HOSPITAL_B, LEGACY, NOT_A_BOX, PHARMACY_P, SPLITTABLE, WHOLE, Line, Story
 
 from suyuan.ledger import ledger as ledger_module
@@ -98,9 +105,11 @@ class Uploads(RuleBasedStateMachine):
         quantity=QUANTITIES,
     )
     def settle(
-        self, place: str, picks: list[int], order: str, visit: str, person: str, split: bool, quantity: str
+        self, *, place: str, picks: list[int], order: str, visit: str, person: str, split: bool, quantity: str
     ) -> None:
-        verdict = self._settle(place, picks, order, visit, person, split, quantity)
+        verdict = self._settle(
+            place=place, picks=picks, order=order, visit=visit, person=person, split=split, quantity=quantity
+        )
         self._note()
         self.messages.append((place, f"m{len(self.sent)}", "2102" if place == PHARMACY_P else "2207"))
         if verdict.settlement and verdict.first:
@@ -108,6 +117,7 @@ class Uploads(RuleBasedStateMachine):
 
     def _settle(
         self,
+        *,
         place: str,
         picks: list[int],
         order: str,
@@ -115,7 +125,6 @@ class Uploads(RuleBasedStateMachine):
         person: str,
         split: bool,
         quantity: str,
-        *,
         advice: bool = False,
     ) -> Any:
         lines = [Line((box,), SPLITTABLE if split else "", quantity, split=split) for box in self._boxes(picks)]
@@ -125,7 +134,7 @@ class Uploads(RuleBasedStateMachine):
         )
 
     @rule(place=HOSPITALS, order=NUMBERS, visit=NUMBERS, product=PRODUCTS, inpatient=st.booleans())
-    def settle_before_dispensing(self, place: str, order: str, visit: str, product: str, inpatient: bool) -> None:
+    def settle_before_dispensing(self, *, place: str, order: str, visit: str, product: str, inpatient: bool) -> None:
         self.story.fees(place, [Line(product=product)], order=order, visit=visit)
         setting = "inpatient" if inpatient else "outpatient"
         verdict = self.story.settle(
@@ -136,9 +145,18 @@ class Uploads(RuleBasedStateMachine):
             self.settlements.append((place, verdict.settlement))
 
     @rule(place=PLACES, picks=PICKS, order=NUMBERS, visit=NUMBERS, quantity=QUANTITIES)
-    def ask_for_advice(self, place: str, picks: list[int], order: str, visit: str, quantity: str) -> None:
+    def ask_for_advice(self, *, place: str, picks: list[int], order: str, visit: str, quantity: str) -> None:
         before = len(self.story.events())
-        self._settle(place, picks, order, visit, "Ann", split=False, quantity=quantity, advice=True)
+        self._settle(
+            place=place,
+            picks=picks,
+            order=order,
+            visit=visit,
+            person="Ann",
+            split=False,
+            quantity=quantity,
+            advice=True,
+        )
         assert len(self.story.events()) == before, "advice writes nothing"
 
     @rule(
@@ -151,7 +169,7 @@ class Uploads(RuleBasedStateMachine):
         returned=st.booleans(),
     )
     def sell_or_give_back(
-        self, place: str, picks: list[int], visit: str, person: str, split: bool, quantity: str, returned: bool
+        self, *, place: str, picks: list[int], visit: str, person: str, split: bool, quantity: str, returned: bool
     ) -> None:
         send = self.story.give_back if returned else self.story.report_sale
         said = {
@@ -193,7 +211,7 @@ class Uploads(RuleBasedStateMachine):
         self.story.delete(place, batch)
 
     @rule(pick=st.integers(0, 3), scope=st.sampled_from(["code", "product"]), lift=st.booleans())
-    def recall_or_lift(self, pick: int, scope: str, lift: bool) -> None:
+    def recall_or_lift(self, *, pick: int, scope: str, lift: bool) -> None:
         (self.story.lift if lift else self.story.recall)(self.codes[pick], scope=scope)
 
     @rule(days=st.sampled_from([0.05, 1, 4, 16]))
@@ -224,13 +242,15 @@ class Uploads(RuleBasedStateMachine):
             assert {box.key: shape(box) for box in self.story.boxes()} == before, "a retry changes nothing"
 
     @rule(place=PLACES, picks=PICKS, person=PERSONS, split=st.booleans(), quantity=QUANTITIES)
-    def settle_and_cancel(self, place: str, picks: list[int], person: str, split: bool, quantity: str) -> None:
+    def settle_and_cancel(self, *, place: str, picks: list[int], person: str, split: bool, quantity: str) -> None:
         def sales() -> list[list[Shape]]:
             return [[sale_shape(sale) for sale in self.story.box(code).sales] for code in self.codes]
 
         before = sales()
         number = f"new {len(self.sent)} {self.story.now}"
-        verdict = self._settle(place, picks, number, number, person, split, quantity)
+        verdict = self._settle(
+            place=place, picks=picks, order=number, visit=number, person=person, split=split, quantity=quantity
+        )
         if verdict.settlement:
             assert self.story.cancel(place, verdict.settlement) == "accepted"
         restored = sales()
@@ -287,13 +307,15 @@ def _claims(events: list[Event]) -> Iterator[Event]:
             yield event
 
 
-TestUploads = Uploads.TestCase
-TestUploads.settings = settings(max_examples=25, stateful_step_count=25, report_multiple_bugs=False)
+def test_any_order_of_uploads() -> None:
+    chosen = settings(max_examples=25, stateful_step_count=25, report_multiple_bugs=False)
+    run_state_machine_as_test(Uploads, settings=chosen)
 
 
 @pytest.mark.slow
-class TestManyUploads(Uploads.TestCase):
-    settings = settings(max_examples=500, stateful_step_count=50, report_multiple_bugs=False)
+def test_any_order_of_many_uploads() -> None:
+    chosen = settings(max_examples=1500, stateful_step_count=60, report_multiple_bugs=False)
+    run_state_machine_as_test(Uploads, settings=chosen)
 
 
 def test_the_oracle_notices_a_box_that_is_paid_twice(monkeypatch: pytest.MonkeyPatch) -> None:

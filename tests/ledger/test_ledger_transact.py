@@ -108,7 +108,7 @@ class _Once(MemoryJournal):
 
 
 @pytest.mark.parametrize("inpatient", [False, True])
-def test_the_loser_of_a_race_is_judged_again_and_refused(inpatient: bool) -> None:
+def test_the_loser_of_a_race_is_judged_again_and_refused(*, inpatient: bool) -> None:
     journal = _Once()
     story = Story(journal=journal)
     box = story.new_box()

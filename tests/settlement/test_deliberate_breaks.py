@@ -147,10 +147,10 @@ def a_balance_counts_claim_and_report(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_hash_is_made_of_the_raw_identifier(patch: pytest.MonkeyPatch) -> None:
-    identity = prepare.Preparer._identity
+    identity: Any = prepare.Preparer._identity
 
-    def with_number(self: Any, scan: Any, code: Any, references: Any, when: int, person: str) -> Any:
-        return identity(self, scan, code, references, when, scan.person)
+    def with_number(self: Any, scan: Any, *said: Any) -> Any:
+        return identity(self, scan, *said[:-1], scan.person)
 
     patch.setattr(prepare.Preparer, "_identity", with_number)
 

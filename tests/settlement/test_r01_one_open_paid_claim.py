@@ -49,7 +49,7 @@ def test_claims_beyond_the_whole_are_refused_even_where_the_goods_came_back() ->
     sale = {"product": SPLITTABLE, "visit": "V1", "order": "O1", "split": True}
     story.report_sale(PHARMACY_P, box, quantity="10", **sale)
     assert story.give_back(PHARMACY_P, box, quantity="4", **sale) == "accepted"
-    assert story.box(box).taken() == Fraction(6, 24)
+    assert story.taken(box) == Fraction(6, 24)
     too_much = Line((box,), SPLITTABLE, "18", split=True)
     refused = story.settle(PHARMACY_P, lines=[too_much], order="O2", visit="V2")
     assert statuses(refused) == [["over_split"]]

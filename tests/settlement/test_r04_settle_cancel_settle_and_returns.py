@@ -59,7 +59,7 @@ def test_a_waiting_return_of_part_of_a_split_box_gives_back_that_part(returned: 
     said = {"visit": "V1", "product": SPLITTABLE, "split": True}
     story.give_back(HOSPITAL_A, box, quantity=returned, **said)
     story.report_sale(HOSPITAL_A, box, quantity="10", when=sold_at, **said)
-    assert story.box(box).taken() * 24 == left
+    assert story.taken(box) * 24 == left
 
 
 def test_a_second_return_before_its_sale_waits_too() -> None:

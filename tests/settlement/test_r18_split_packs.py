@@ -16,9 +16,9 @@ def test_reports_draw_n_of_m_and_more_than_m_is_a_conflict_kept_as_evidence() ->
     story = Story()
     box = story.new_box(SPLITTABLE)
     assert [_sell(story, box, "10", "1"), _sell(story, box, "14", "2")] == ["accepted", "accepted"]
-    assert story.box(box).taken() == 1
+    assert story.taken(box) == 1
     assert _sell(story, box, "1", "3") == "over_split"
-    assert (story.box(box).taken(), len(story.history(box))) == (1, 3)
+    assert (story.taken(box), len(story.history(box))) == (1, 3)
     assert story.alerts() == ["split_exceeded"]
 
 
@@ -38,7 +38,7 @@ def test_parts_of_a_unit_are_counted_exactly() -> None:
     box = story.new_box(SPLITTABLE)
     for number in range(16):
         assert _sell(story, box, "1.5", f"{number}") == "accepted"
-    assert story.box(box).taken() == 1
+    assert story.taken(box) == 1
     assert _sell(story, box, "0.5", "last") == "over_split"
 
 
@@ -62,7 +62,7 @@ def test_where_units_are_not_sure_uses_are_counted_and_never_refused(kind: str) 
         boxes = (box, other) if kind == "two codes in a row" else (box,)
         said = {"product": product, "split": True, "quantity": "12", "receipt": f"R{number}", "person": f"{number}"}
         assert story.report_sale(PHARMACY_P, *boxes, **said) == "accepted"
-    assert (len(story.box(box).sales), story.box(box).taken()) == (30, 0)
+    assert (len(story.box(box).sales), story.taken(box)) == (30, 0)
     line = Line((box, other), product, "12", split=True)
     assert story.settle(PHARMACY_P, lines=[line], visit="V9").verdict == "pay"
     assert story.paid(box) == 0
@@ -109,7 +109,7 @@ def test_parts_given_back_may_be_sold_again() -> None:
     _sell(story, box, "20", "1")
     back = {"product": SPLITTABLE, "split": True, "receipt": "1"}
     assert story.give_back(PHARMACY_P, box, quantity="15", **back) == "accepted"
-    assert story.box(box).taken() == Fraction(5, 24)
+    assert story.taken(box) == Fraction(5, 24)
     assert _sell(story, box, "19", "2") == "accepted"
     assert _sell(story, box, "1", "3") == "over_split"
 
@@ -120,7 +120,7 @@ def test_parts_counted_in_different_fractions_are_one_box() -> None:
     _sell(story, box, "10", "1")
     back = {"product": SPLITTABLE, "split": True, "receipt": "1"}
     assert story.give_back(PHARMACY_P, box, quantity="1.5", **back) == "accepted"
-    assert story.box(box).taken() == Fraction(17, 48)
+    assert story.taken(box) == Fraction(17, 48)
 
 
 def test_a_whole_return_gives_back_all_that_is_left_of_the_sale() -> None:
@@ -138,4 +138,4 @@ def test_a_deleted_return_of_a_part_takes_the_part_again() -> None:
     back = {"product": SPLITTABLE, "split": True, "receipt": "1"}
     story.give_back(PHARMACY_P, box, quantity="4", batch="wrong", **back)
     assert story.delete(PHARMACY_P, "wrong") == "accepted"
-    assert story.box(box).taken() == Fraction(10, 24)
+    assert story.taken(box) == Fraction(10, 24)

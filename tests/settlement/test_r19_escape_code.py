@@ -16,7 +16,7 @@ def test_the_escape_code_passes_with_the_split_flag_on_a_splittable_product() ->
 )
 @pytest.mark.parametrize("place", [HOSPITAL_A, PHARMACY_P])
 def test_a_claim_with_the_escape_code_is_judged_by_its_fee_line(
-    place: str, product: str, split: bool, verdict: str
+    place: str, product: str, *, split: bool, verdict: str
 ) -> None:
     story = Story()
     line = Line((ESCAPE,), product, split=split)

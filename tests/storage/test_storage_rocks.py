@@ -4,7 +4,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,14 @@ def watched(journal: RocksJournal) -> Disk:
     disk = Disk(journal._histories)
     journal._histories = cast(Any, disk)
     return disk
+
+
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C as a person sends it: a shell that starts us in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class TestFolder:
@@ -337,7 +345,7 @@ class TestGroups:
                     answer.result()
         journal.close()
 
-    def test_one_who_waits_and_is_interrupted_leaves_the_queue(self, folder: Path) -> None:
+    def test_one_who_waits_and_is_interrupted_leaves_the_queue(self, folder: Path, keyboard: None) -> None:
         journal = rocks(folder)
         disk = watched(journal)
 
