@@ -94,7 +94,7 @@ def _as_text(argument: str) -> str:
         argument.encode()
     except UnicodeEncodeError:
         if not os.path.exists(argument):  # noqa: PTH110  a Path would say the same
-            return os.fsencode(argument).decode("utf-8", "replace")
+            return argument.encode("utf-8", "replace").decode()
     return argument
 
 

@@ -26,7 +26,9 @@ def code(
     ] = (),
     /,
     *,
-    image: Annotated[tuple[Path, ...], cyclopts.Parameter(help="A PNG or JPEG with one or more barcodes.")] = (),
+    image: Annotated[
+        tuple[Path, ...], cyclopts.Parameter(negative="", help="A PNG or JPEG with one or more barcodes.")
+    ] = (),
     context: Annotated[
         Literal["scan", "product"], cyclopts.Parameter(help="Where it stood: a scanner's field or a product field.")
     ] = "scan",

@@ -247,7 +247,7 @@ class _JsonTable(_Table):
             for name, value in row.items():
                 column = columns.setdefault(name, [])
                 column.extend(repeat("", len(kept) - len(column)))
-                if isinstance(value, list):
+                if isinstance(value, list) and name == "children":
                     children[len(kept)] = tuple(filter(None, map(text, value)))
                 column.append(text(value) if not isinstance(value, float) or name != "code" else f"{value:E}")
             kept.append(number)

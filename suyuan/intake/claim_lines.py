@@ -1,6 +1,7 @@
 """A claim made ready: its identity, and its lines completed from the visit's fee lines and sale reports."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -128,17 +129,13 @@ class PreparedClaim:
 
     def _complete_lines(self, books: Books) -> Lines:
         file = ClaimFile.of(books.past(self.key))
+        fees = file.fee_lines(self.references.get("order", ""))
         lines: Lines = []
         for line, facts in self.sent:
-            completed = _with_fee(line, file)
+            completed = _with_fee(line, fees)
             lines.append((completed, [self._with_product(completed, line, fact) for fact in facts]))
         known = {line.line for line, _ in lines}
-        order = self.references.get("order", "")
-        lines += [
-            (_line_of_fee(row), [])
-            for name, row in file.fees.items()
-            if name not in known and (not order or row["order"] in {"", order})
-        ]
+        lines += [(_line_of_fee(row), []) for name, row in fees.items() if name not in known]
         if not lines and self.expected:
             lines.append((ClaimLine(line="", where="data"), []))
         for line, facts in lines:
@@ -187,7 +184,7 @@ class PreparedClaim:
         empty = [(line, facts) for line, facts in lines if not facts]
         left = list(reports)
         for line, facts in empty:
-            named = [report for report in left if report.line and report.line == line.line]
+            named = [report for report in left if report.line == line.line and report.product in {"", line.product}]
             facts.extend(self._fact_of(report, line) for report in named)
             left = [report for report in left if report not in named]
         for place, (line, facts) in enumerate(empty):
@@ -220,8 +217,8 @@ def _is_unclaimed(books: Books, report: Reported) -> bool:
     return sale is not None and not sale.claimed
 
 
-def _with_fee(line: ClaimLine, file: ClaimFile) -> ClaimLine:
-    row = file.fees.get(line.line)
+def _with_fee(line: ClaimLine, fees: dict[str, dict[str, Any]]) -> ClaimLine:
+    row = fees.get(line.line)
     if row is None:
         return line
     fee = _line_of_fee(row)

@@ -71,7 +71,7 @@ def take_fee_lines(books: Books, fees: list[FeeLine], institution: str, document
             for row in rows
         ]
         known = ClaimFile.of(books.past(key)).fees
-        if all(known.get(row["line"]) == row for row in lines):
+        if all(known.get((row["order"], row["line"])) == row for row in lines):
             continue
         books.add(
             key,

@@ -52,8 +52,8 @@ class ClaimFile:
     """Fee lines, sale reports and settlements of one visit."""
 
     def __init__(self) -> None:
-        self.fees: dict[str, dict[str, Any]] = {}
-        """Fee lines by feedetl_sn, the latest upload of each."""
+        self.fees: dict[tuple[str, str], dict[str, Any]] = {}
+        """Fee lines by charge order and feedetl_sn, the latest upload of each."""
         self.settlements: list[Settlement] = []
         """Open settlements, oldest first."""
         self.closed: list[Settlement] = []
@@ -71,7 +71,7 @@ class ClaimFile:
         """Take one more fact into account."""
         if event.kind == "fee_line":
             for row in event.detail["lines"]:
-                self.fees[row["line"]] = {**row, "order": event.references.get("order", row.get("order", ""))}
+                self.fees[row["order"], row["line"]] = row
         elif event.kind == "sold":
             self.reports += [Reported(*row) for row in event.detail["reports"]]
         elif event.kind == "claimed":
@@ -114,6 +114,11 @@ class ClaimFile:
             for line, key, sequence in event.detail["filled"]:
                 settlement.codes.append((key, sequence))
                 settlement.scanned(line)
+
+    def fee_lines(self, order: str) -> dict[str, dict[str, Any]]:
+        """The fee lines of a charge order by feedetl_sn, which may begin anew with each order; all of them for none."""
+        fitting = [row for row in self.fees.values() if not order or row["order"] in {"", order}]
+        return {row["line"]: row for row in sorted(fitting, key=lambda row: bool(row["order"]))}
 
     def open_with(self, fact: str) -> Settlement | None:
         """The open settlement of this very fact."""

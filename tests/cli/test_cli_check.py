@@ -1,6 +1,7 @@
 """The citizen's answer through the program: what was sold where and when, what kind of code it is, what to do."""
 
 import json
+from pathlib import Path
 
 import pytest
 from cli_shell import DRUG, FAR_AWAY, GTIN, HOSPITAL, MAKER, MENTAL, PHARMACY, Shell
@@ -108,10 +109,10 @@ def test_what_kind_of_code_it_is_decides_what_is_said(catalogued_once: Shell, co
 
 
 @pytest.fixture(scope="module")
-def catalogued_once(tmp_path_factory: pytest.TempPathFactory, catalogued: object) -> Shell:
-    shell = Shell(tmp_path_factory.mktemp("asked"))
-    assert catalogued
-    shell.folder = catalogued  # type: ignore[assignment]  only asked, never written to
+def catalogued_once(catalogued: Path) -> Shell:
+    """The shared node itself, which is only asked here and never written to."""
+    shell = Shell(catalogued.parent)
+    assert shell.folder == catalogued
     return shell
 
 

@@ -30,6 +30,7 @@ MESSAGES = (
     json.dumps({"infno": "3505", "msgid": "1", "fixmedins_code": PHARMACY, "input": {"selinfo": SALE}}),
     json.dumps({"infno": "2601", "fixmedins_code": PHARMACY, "input": {"data": {"omsgid": "1", "oinfno": "2102"}}}),
     json.dumps({"kind": "hold_set", "scope": "batch", "lot": "L", "code": BOX}),
+    json.dumps({"kind": "packed", "parent": BOX, "children": [OTHER], "reason": ["x"]}),
 )
 PIECES = (
     b"",

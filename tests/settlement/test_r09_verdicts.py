@@ -156,6 +156,9 @@ def test_a_reading_as_a_lot_is_no_box_and_is_held_as_well() -> None:
     verdict = story.settle(HOSPITAL_A, AMBIGUOUS_LOT)
     assert (verdict.verdict, statuses(verdict)) == ("hold", [["code_review"]])
     assert [box.key for box in story.boxes()] == ["gs1:06901234567892:B1234567"]
+    only_lots = story.settle(HOSPITAL_A, "0106901234567892" + "10A12345678" + "17300101", order="O2")
+    assert (only_lots.verdict, statuses(only_lots)) == ("hold", [["code_review"]])
+    assert not [event for event in story.events() if event.key.startswith("balance:")]
 
 
 def test_a_code_under_review_is_scanned_again_and_judged_at_once() -> None:

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import msgspec
 import pytest
-from story import CHINA, HOSPITAL_A, PHARMACY_P, SPLITTABLE, UNREVIEWED, WHOLE, Line, Story, catalogue, statuses
+from story import CHINA, HERB, HOSPITAL_A, PHARMACY_P, SPLITTABLE, UNREVIEWED, WHOLE, Line, Story, catalogue, statuses
 
 from suyuan.catalogue.mapping import Edge
 
@@ -31,6 +31,16 @@ def test_each_fee_line_is_compared_with_its_own_codes() -> None:
     story.fees(HOSPITAL_A, [Line(product=WHOLE), Line(product=SPLITTABLE)])
     crossed = story.settle(HOSPITAL_A, story.new_box(SPLITTABLE), story.new_box(WHOLE))
     assert statuses(crossed) == [["product_differs"], ["product_differs"]]
+
+
+def test_numbers_of_fee_lines_may_begin_anew_with_each_charge_order() -> None:
+    story = Story()
+    story.fees(HOSPITAL_A, [Line(product=WHOLE)], order="O1")
+    story.fees(HOSPITAL_A, [Line(product=SPLITTABLE), Line(product=HERB)], order="O2")
+    assert statuses(story.settle(HOSPITAL_A, story.new_box(WHOLE), order="O1")) == [["accepted"]]
+    both = story.settle(HOSPITAL_A, story.new_box(SPLITTABLE), order="O2")
+    assert [line.product for line in both.lines] == [SPLITTABLE, HERB]
+    assert both.verdict == "pay"
 
 
 def test_without_a_reviewed_mapping_nobody_can_say() -> None:
