@@ -25,9 +25,15 @@ def order_key(scan: Scan, fact: Fact) -> str:
     return hold_key("product", fact.product_key)
 
 
-def take_order(books: Books, scan: Scan, fact: Fact) -> Result:
-    """Set or lift one hold; a repeat of the same order gets its first answer."""
+SELLERS = frozenset({"hospital", "clinic", "pharmacy"})
+"""Who sells cannot order others to stop: orders come from makers, distributors, agencies and authorities."""
+
+
+def take_order(books: Books, scan: Scan, fact: Fact, speaker: str) -> Result:
+    """Set or lift one hold; a repeat of the same order gets its first answer. `speaker` is the kind of party."""
     key = order_key(scan, fact)
+    if speaker in SELLERS:
+        return _answer(fact, key, "not_allowed", "召回、停售指令由生产、流通企业或主管部门发出")
     if not key:
         return _answer(
             fact, key, "malformed", "scope、药品标识码或批号缺失：请填写 scope=code|batch|product 及对应字段"

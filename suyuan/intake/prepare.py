@@ -11,12 +11,14 @@ from suyuan.codes.code import Code
 from suyuan.codes.columns import recognise_many
 from suyuan.formats.document import Document
 from suyuan.intake.desk import Desk, day_of
-from suyuan.ledger.admission import DAY, HOUR, Fact, iso_day
+from suyuan.ledger.admission import DAY, HOUR, MINUTE, Fact, iso_day
 from suyuan.ledger.keys import balance_key, digest, hold_key, line_key
 from suyuan.ledger.scan import Scan
 
 SALES = frozenset({"sold", "claimed", "returned"})
 _NO_IDENTITY = frozenset({"batch", "invoice", "prescription"})
+AHEAD_MINUTES = 10
+"""How far a sender's clock may run ahead before its times are flagged."""
 KNOWN_MAX = 500_000
 """Product look-ups remembered by a desk."""
 STRONGEST = ("settlement", "order", "visit", "original", "receipt", "delivery", "bill", "time")
@@ -53,6 +55,7 @@ class Preparer:
         self.document = document
         self.speaker = speaker
         self.now = now
+        self._soon = now + AHEAD_MINUTES * MINUTE
         self.sealed = sealed
         self._parents: dict[str, str] = {}
         self._days: dict[int, date] = {}
@@ -134,6 +137,8 @@ class Preparer:
             document=self.sealed,
             software=self.document.software,
         )
+        if when > self._soon:
+            fact.ahead = True
         if differs and scan.kind in SALES:
             fact.differs = True
         fact.review = code.review

@@ -141,9 +141,14 @@ def write_fact(
 
 
 def _detail_of(fact: Fact) -> dict[str, object] | None:
+    detail: dict[str, object] = {}
     if fact.children:
-        return {"children": list(fact.children)}
-    return {"reason": fact.reason} if fact.reason else None
+        detail["children"] = list(fact.children)
+    elif fact.reason:
+        detail["reason"] = fact.reason
+    if fact.ahead:
+        detail["clock"] = "ahead"
+    return detail or None
 
 
 def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Event], rules: Rules) -> str:

@@ -109,7 +109,7 @@ class Upload:
     def _results(self, books: Books) -> list[Result | ClaimVerdict]:
         results: list[Result | ClaimVerdict] = []
         seen: set[tuple[str, str]] = set()
-        rules = self.desk.policy.rules
+        rules, speaker = self.desk.policy.rules, self.preparer.speaker.kind
         pairs = iter(zip(self.scans, self.facts, strict=True))
         fees = iter(take_fee_lines(books, self.fees, self.institution, self.preparer.sealed))
         reversed_before = self._reversed_before(books)
@@ -117,7 +117,7 @@ class Upload:
             if isinstance(record, Scan):
                 scan, fact = next(pairs)
                 order = fact.kind in ORDERS
-                results.append(take_order(books, scan, fact) if order else take_scan(books, fact, rules, seen))
+                results.append(take_order(books, scan, fact, speaker) if order else take_scan(books, fact, rules, seen))
             elif isinstance(record, Claim):
                 results.append(take_claim(books, self.claims[place], reversed_before=reversed_before))
             elif isinstance(record, Undo):

@@ -84,6 +84,8 @@ class Fact(msgspec.Struct, gc=False, kw_only=True):
     children: tuple[str, ...] = ()
     document: str = ""
     software: str = ""
+    ahead: bool = False
+    """The sender says that it happens more than ten minutes from now: kept, and flagged."""
 
 
 class Admission(msgspec.Struct, gc=False):

@@ -171,3 +171,22 @@ def test_a_claim_that_is_refused_for_another_reason_raises_no_recall_alert() -> 
     gate.meanwhile = lambda: story.recall(box, scope="product")
     assert story.settle(HOSPITAL_A, box).verdict == "refuse"
     assert story.alerts() == ["clone"]
+
+
+def test_a_seller_cannot_order_others_to_stop() -> None:
+    story = Story()
+    box = story.new_box()
+    assert story.recall(box, scope="product", by=HOSPITAL_B) == "not_allowed"
+    assert story.settle(HOSPITAL_A, box, order="O1").verdict == "pay"
+    assert story.recall(box, scope="product") == "accepted"
+    assert story.settle(HOSPITAL_B, box, order="O2").verdict == "refuse"
+
+
+def test_a_time_more_than_ten_minutes_ahead_is_kept_and_flagged() -> None:
+    story = Story()
+    near, far = story.new_box(), story.new_box()
+    minute = 60_000_000
+    for box, ahead in ((near, 9), (far, 11)):
+        story.report_sale(PHARMACY_P, box, at=story.now + ahead * minute)
+    flags = {box: event.detail for box in (near, far) for event in story.history(box) if event.kind == "sold"}
+    assert flags == {near: None, far: {"clock": "ahead"}}
