@@ -185,8 +185,7 @@ def test_a_seller_cannot_order_others_to_stop() -> None:
 def test_a_time_more_than_ten_minutes_ahead_is_kept_and_flagged() -> None:
     story = Story()
     near, far = story.new_box(), story.new_box()
-    minute = 60_000_000
     for box, ahead in ((near, 9), (far, 11)):
-        story.report_sale(PHARMACY_P, box, at=story.now + ahead * minute)
+        story.report_sale(PHARMACY_P, box, when=story.clock() + timedelta(minutes=ahead))
     flags = {box: event.detail for box in (near, far) for event in story.history(box) if event.kind == "sold"}
     assert flags == {near: None, far: {"clock": "ahead"}}
