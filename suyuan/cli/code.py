@@ -21,13 +21,16 @@ def code(
     text: Annotated[
         tuple[str, ...],
         cyclopts.Parameter(
-            help="Codes as scanned or typed; - reads lines from standard input.", allow_leading_hyphen=True
+            help="Codes as scanned or typed; - reads lines from standard input.",
+            allow_leading_hyphen=True,
+            show_default=False,
         ),
     ] = (),
     /,
     *,
     image: Annotated[
-        tuple[Path, ...], cyclopts.Parameter(negative="", help="A PNG or JPEG with one or more barcodes.")
+        tuple[Path, ...],
+        cyclopts.Parameter(negative="", show_default=False, help="A PNG or JPEG with one or more barcodes."),
     ] = (),
     context: Annotated[
         Literal["scan", "product"], cyclopts.Parameter(help="Where it stood: a scanner's field or a product field.")

@@ -39,7 +39,7 @@ def demo(
     seed: Annotated[int, cyclopts.Parameter(help="Another seed is another country.")] = 1,
     noise: Noise = "high",
     institutions: Institutions = 320,
-    boxes: Boxes = 110_000,
+    boxes: Boxes = 100_000,
     days: Days = 60,
     serve: Annotated[bool, cyclopts.Parameter(help="Serve pages afterwards, where the program has them.")] = True,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name

@@ -16,7 +16,9 @@ DEFAULT_FOLDER = Path("suyuan-data")
 By = Annotated[
     str,
     cyclopts.Parameter(
-        name="--by", help="Who sends, by its code: for itself where the file names nobody, or for whom it may speak."
+        name="--by",
+        show_default=False,
+        help="Who sends, by its code: for itself where the file names nobody, or for whom it may speak.",
     ),
 ]
 

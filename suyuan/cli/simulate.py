@@ -21,7 +21,7 @@ def simulate(
     *,
     seed: Seed = 1,
     institutions: Institutions = 320,
-    boxes: Boxes = 110_000,
+    boxes: Boxes = 100_000,
     days: Days = 60,
     noise: Noise = "low",
     format: Format = "table",  # noqa: A002  the option's name

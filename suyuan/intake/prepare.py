@@ -29,7 +29,7 @@ class Speaker(NamedTuple):
 
     institution: str
     kind: str
-    """hospital, clinic, pharmacy, …; pharmacy or hospital by the code's first letter where unknown."""
+    """hospital, clinic, pharmacy, …; by the code's first letter where the catalogue does not know it, else unknown."""
     region: str
     suspended: bool
 
@@ -42,7 +42,7 @@ def speaker_of(desk: Desk, institution: str, now: int) -> Speaker | None:
     if not desk.accept_unknown:
         return None
     region = institution[1:7] if institution[1:7].isdigit() else ""
-    kind = "pharmacy" if institution.startswith("P") else "hospital"
+    kind = {"P": "pharmacy", "H": "hospital"}.get(institution[:1], "unknown")
     return Speaker(institution, kind, region, suspended=False)
 
 

@@ -190,7 +190,8 @@ class Upload:
             made = {(fact.key, books.written[fact.fact]): None for fact in facts if fact.fact in books.written}
             if made:
                 books.add(key, facts[0].kind, actor=self.institution, detail={"facts": list(made)})
-        books.add(self.message, self._kind(), actor=self.institution, content=self.preparer.sealed, detail=detail)
+        sealed = self.preparer.sealed
+        books.add(self.message, self._kind(), actor=self.institution, content=sealed, document=sealed, detail=detail)
         if self.desk.keep_documents and self.sealed:
             books.documents[self.preparer.sealed] = self.sealed
 

@@ -103,27 +103,18 @@ class Totals(msgspec.Struct):
             self.reasons[status] = self.reasons.get(status, 0) + count
 
 
-def count_all(journal: Journal) -> Totals:
-    """Fold the whole feed."""
+def count_all(journal: Journal) -> tuple[Totals, list[dict[str, Any]]]:
+    """Fold the whole feed: its figures, and every alert in order of arrival as plain values."""
     totals = Totals()
+    alerts: list[dict[str, Any]] = []
     position: bytes | None = None
     while True:
         events, position = journal.since(position, PAGE)
         if not events:
-            return totals
+            return totals, alerts
         for event in events:
             totals.add(event)
-
-
-def all_alerts(journal: Journal) -> list[dict[str, Any]]:
-    """Every alert of the journal, in order of arrival, as plain values."""
-    found: list[dict[str, Any]] = []
-    position: bytes | None = None
-    while True:
-        events, position = journal.since(position, PAGE)
-        if not events:
-            return found
-        found += [_plain(event) for event in events if event.kind == "alerted"]
+        alerts += [_plain(event) for event in events if event.kind == "alerted"]
 
 
 def _plain(event: Event) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def write_country(
     seed: int,
     *,
     institutions: int = 320,
-    boxes: int = 110_000,
+    boxes: int = 100_000,
     days: int = 60,
     noise: str | float = "low",
     start: date = date(2026, 3, 1),

@@ -11,7 +11,7 @@ from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.exchange import read_rows
 from suyuan.formats import epcis, nhsa, summary, tables
 from suyuan.ledger.admission import HOUR
-from suyuan.lookup.totals import Totals, all_alerts, count_all
+from suyuan.lookup.totals import Totals, count_all
 from suyuan.node import Node
 from suyuan.simulation.auditor import Audit, audit
 from suyuan.simulation.country import TRUTH
@@ -83,7 +83,7 @@ def demonstrate(
 
     played = play(folder, take, on_progress)
     seconds = time.monotonic() - begun
-    totals, alerts = count_all(node.journal), all_alerts(node.journal)
+    totals, alerts = count_all(node.journal)
     figures = figures_of(totals)
     audited = audit(folder, figures, lambda code: story_of(node, code), alerts=alerts)
     findings = compare(_truths(folder), alerts)

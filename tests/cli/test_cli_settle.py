@@ -116,7 +116,7 @@ def test_a_recall_refuses_the_next_claim_until_it_is_lifted(town: Shell, scope: 
     assert "异物" in town("trace", boxes[1]).out
     assert bool(town.ask("check", boxes[2])["holds"]) == (scope != "code")
     assert bool(town.ask("check", boxes[0])["holds"]) == (scope != "code")
-    assert town.ingest("hold_lifted", PHARMACY, order)["conflicts"] == 1
+    assert town.ingest("hold_lifted", PHARMACY, order)["rejected"] == 1
     assert town.ingest("hold_lifted", MAKER, order)["accepted"] == 1
     assert town.settle(PHARMACY, boxes[1], visit="V3").code == 0
     assert town.ask("check", boxes[1])["holds"] == []

@@ -1,7 +1,6 @@
 """What people may see, on a node in memory: sales counted as the ledger counts them, places shown as they may be."""
 
 from datetime import date
-from typing import Any
 
 import msgspec
 import pytest
@@ -168,12 +167,13 @@ def test_totals_count_boxes_sales_claims_and_money_apart() -> None:
     field.settle(HOSPITAL_A, boxes[0], visit="V1", order="O1", amount=10)
     field.settle(HOSPITAL_B, boxes[0], visit="V2", order="O2", amount=20)
     field.report_sale(PHARMACY_P, boxes[1], receipt="R1")
-    totals: Any = count_all(field.journal)
+    totals, alerts = count_all(field.journal)
     assert (totals.boxes, totals.sales) == (3, 1)
     assert totals.claims == {"pay": 1, "hold": 0, "refuse": 1}
     assert totals.money == {"pay": 10_000_000, "hold": 0, "refuse": 20_000_000}
     assert totals.reasons == {"conflict_sold": 1}
     assert totals.alerts == {"clone": 1}
+    assert [(alert["class"], alert["institution"]) for alert in alerts] == [("clone", HOSPITAL_B)]
 
 
 def test_an_unmapped_package_has_the_name_of_the_identification_library() -> None:
