@@ -12,6 +12,7 @@ import pytest
 
 from suyuan import carry
 from suyuan.carry import FileRefused, FolderRefused, Manifest, export_node, import_node
+from suyuan.catalogue.parties import Party
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.formats.reading import open_documents
 from suyuan.lookup.citizen import check
@@ -36,7 +37,9 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert (outcome.fatal, document.problems) == ("", [])
 
     with Node.open(home / "node") as node:
-        node.tables.save_catalogue(synthetic_catalogue(seed=3, products=40))
+        content = synthetic_catalogue(seed=3, products=40)
+        content.parties.append(Party(MAKER, name="示例制药", kind="manufacturer", region="440106"))
+        node.tables.save_catalogue(content)
         node.reload_catalogue()
         node.tables.create_credential(PHARMACY)
         node.tables.add_person("li", "inspector", region="440100")

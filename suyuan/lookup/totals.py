@@ -54,10 +54,9 @@ class Totals(msgspec.Struct):
     """Leading status of each stored scan → how many."""
     alerts: dict[str, int] = {}
     cartons: int = 0
-    _cartons: set[str] = msgspec.field(default_factory=set)
 
-    def add(self, event: Event) -> None:
-        """Count one event."""
+    def add(self, event: Event, cartons: set[str]) -> None:
+        """Count one event; `cartons` are the keys of those that came up so far."""
         self.events += 1
         if event.kind == "alerted":
             name = event.detail["class"]
@@ -65,13 +64,13 @@ class Totals(msgspec.Struct):
         elif event.key.startswith("claim:"):
             self._add_claim(event)
         elif event.key.startswith("line:") or not event.key.startswith(NOT_A_BOX):
-            self._add_scan(event)
+            self._add_scan(event, cartons)
 
-    def _add_scan(self, event: Event) -> None:
+    def _add_scan(self, event: Event, cartons: set[str]) -> None:
         if event.sequence == 1 and not event.key.startswith("line:"):
             self.boxes += 1
-        if is_about_carton(event) and event.key not in self._cartons:
-            self._cartons.add(event.key)
+        if is_about_carton(event) and event.key not in cartons:
+            cartons.add(event.key)
             self.cartons += 1
             self.boxes -= 1
         if event.kind not in SCAN_KINDS:
@@ -105,7 +104,7 @@ class Totals(msgspec.Struct):
 
 def count_all(journal: Journal) -> tuple[Totals, list[dict[str, Any]]]:
     """Fold the whole feed: its figures, and every alert in order of arrival as plain values."""
-    totals = Totals()
+    totals, cartons = Totals(), set[str]()
     alerts: list[dict[str, Any]] = []
     position: bytes | None = None
     while True:
@@ -113,7 +112,7 @@ def count_all(journal: Journal) -> tuple[Totals, list[dict[str, Any]]]:
         if not events:
             return totals, alerts
         for event in events:
-            totals.add(event)
+            totals.add(event, cartons)
         alerts += [_plain(event) for event in events if event.kind == "alerted"]
 
 
