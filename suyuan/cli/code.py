@@ -35,9 +35,13 @@ def code(
     context: Annotated[
         Literal["scan", "product"], cyclopts.Parameter(help="Where it stood: a scanner's field or a product field.")
     ] = "scan",
+    draw: Annotated[Path | None, cyclopts.Parameter(help="Also print the codes as barcodes: one PNG sheet.")] = None,
+    symbology: Annotated[
+        Literal["datamatrix", "gs1_datamatrix", "code128", "qr"], cyclopts.Parameter(help="Of the barcodes drawn.")
+    ] = "datamatrix",
     format: Format = "json",  # noqa: A002  the option's name
 ) -> int:
-    """Recognise codes of every system in use and check them offline.
+    """Recognise codes of every system in use, check them offline, and with --draw print them as barcodes.
 
     Prints a JSON line for each. Nothing here says that a code is genuine: only that it is well formed.
     """
@@ -49,9 +53,11 @@ def code(
     pictures, failed = _pictures(image)
     found = failed
     rows: list[list[object]] = []
+    drawn: list[str] = []
     for source in (_texts(text), pictures):
         for one in source:
             answer = describe(one, recognise(one, context))
+            drawn.append(answer["code"] or one)
             found |= answer["system"] == "unknown" or answer["review"]
             if format == "json":
                 print_json(answer)
@@ -59,7 +65,21 @@ def code(
                 rows.append([_cell(answer[name]) for name in COLUMNS])
     if rows:
         print_table(COLUMNS, rows)
+    if draw is not None:
+        found |= not _draw(draw, drawn, symbology)
     return 1 if found else 0
+
+
+def _draw(path: Path, texts: list[str], symbology: Literal["datamatrix", "gs1_datamatrix", "code128", "qr"]) -> bool:
+    """Print codes as one PNG sheet; says why where a symbology cannot hold one of them."""
+    from suyuan.codes.barcode import PictureError, draw_sheet  # noqa: PLC0415  the image library is slow to load
+
+    try:
+        path.write_bytes(draw_sheet(texts, symbology))
+    except PictureError as error:
+        warn(f"{path}: {error}")
+        return False
+    return True
 
 
 def describe(text: str, code: Code) -> dict[str, Any]:
