@@ -1,6 +1,7 @@
 """Bench: the promised rates measured on this machine, each beside its raw limit in the same run."""
 
 import gc
+import itertools
 import os
 import platform
 import resource
@@ -23,8 +24,11 @@ from suyuan.catalogue.mapping import Edge
 from suyuan.catalogue.product import Product
 from suyuan.codes.columns import box_keys, recognise_many
 from suyuan.formats import nhsa, tables
+from suyuan.intake import upload_of
+from suyuan.intake.upload import Upload
 from suyuan.ledger.events import RECORD_VERSION, Event
 from suyuan.ledger.keys import digest
+from suyuan.ledger.ledger import Books
 from suyuan.lookup.story import tell
 from suyuan.node import Node
 from suyuan.storage.rocks import RocksJournal
@@ -34,6 +38,8 @@ LOTS = 8
 """Batches of each product: a batch has thousands of boxes."""
 FILL = 50_000
 BATCH = 10_000
+STAGED = 100_000
+"""Sale scans whose stages are timed one by one."""
 WHOLE_FROM = 100
 """Figures from here on are shown without decimals."""
 INSTITUTION = "P44010000001"
@@ -98,6 +104,7 @@ def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Sa
             node.use_catalogue(codes.catalogue())
             measures.append(_fill(node, codes, say))
             measures.append(_bulk(node, codes, home, sales, say))
+            measures += _stages(node, codes, home, say)
             measures += _claims(node, codes, claims, say)
             measures.append(_history(node, codes, say))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
@@ -218,12 +225,7 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
     """Random sale scans from a CSV file: read, recognised, judged, durable."""
     say(f"bulk: {sales:,} sale scans from a CSV file")
     sold = codes.random(Random(1), sales)
-    path = home / "sales.csv"
-    with path.open("w") as out:
-        out.write("kind,code,event_time,receipt,product,quantity\n")
-        for number, box in enumerate(sold):
-            at = f"2026-01-{2 + number % 27:02d} {8 + number % 12:02d}:{number % 60:02d}:00"
-            out.write(f"sold,{codes[box]},{at},R{number // 3},{codes.product(box)},1\n")
+    path = _sales_file(home / "sales.csv", codes, sold)
     gc.collect()
     taken = 0
     begun = time.perf_counter()
@@ -234,6 +236,46 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
     raw = _raw_rate(node, [codes[box] for box in sold], say)
     note = "raw: get + put + synced write of the same histories in the same database, 10,000 at a time"
     return measured("bulk upload, CSV → verdicts → durable", taken / seconds, "codes/s", note, raw)
+
+
+def _sales_file(path: Path, codes: Codes, sold: list[int]) -> Path:
+    with path.open("w") as out:
+        out.write("kind,code,event_time,receipt,product,quantity\n")
+        for number, box in enumerate(sold):
+            at = f"2026-01-{2 + number % 27:02d} {8 + number % 12:02d}:{number % 60:02d}:00"
+            out.write(f"sold,{codes[box]},{at},R{number // 3},{codes.product(box)},1\n")
+    return path
+
+
+def _stages(node: Node, codes: Codes, home: Path, say: Say) -> list[Measure]:
+    """Where the time of a bulk upload goes: the steps of `intake`, one after the other, in CPU time of this thread."""
+    say("the stages of a bulk upload")
+    sold = codes.random(Random(4), min(STAGED, codes.boxes))
+    path = _sales_file(home / "stages.csv", codes, sold)
+    spent: dict[str, float] = {}
+    last = time.thread_time()
+
+    def lap(stage: str) -> None:
+        nonlocal last
+        now = time.thread_time()
+        spent[stage] = spent.get(stage, 0.0) + now - last
+        last = now
+
+    for document in tables.read_table(path, INSTITUTION):
+        lap("read the line")
+        upload = upload_of(node.desk, document, INSTITUTION)
+        assert isinstance(upload, Upload), "the bench's own file is in order"
+        lap("recognise, look up, hash, seal")
+        books = Books(node.journal.fetch(upload.keys()), node.ledger.clock(), "bench", itertools.count())
+        while missing := upload.more(books) - books.histories.keys():
+            books.histories.update(node.journal.fetch(missing))
+        lap("fetch, decode, fold, find orders")
+        upload.decide(books)
+        lap("judge, make the events")
+        expected = {key: books.histories[key].sequence if key in books.histories else 0 for key in books.sequences}
+        node.journal.append(books.events, expected, books.documents)
+        lap("encode, file, write, sync")
+    return [measured(f"  {stage}", seconds / len(sold) * 1e6, "µs a code") for stage, seconds in spent.items()]
 
 
 def _raw_rate(node: Node, sold: list[str], say: Say) -> float:

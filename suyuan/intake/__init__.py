@@ -9,7 +9,7 @@ from suyuan.intake.desk import Desk, day_of
 from suyuan.intake.prepare import Preparer, Speaker, speaker_of
 from suyuan.intake.upload import Upload
 
-__all__ = ["Desk", "take", "take_all", "take_time"]
+__all__ = ["Desk", "take", "take_all", "take_time", "upload_of"]
 
 
 def take(desk: Desk, document: Document, by: str = "") -> Outcome:
@@ -19,7 +19,7 @@ def take(desk: Desk, document: Document, by: str = "") -> Outcome:
     those who delegated to it. The answer has one result a record, in order; a document refused as a whole says why
     in `fatal` and leaves nothing behind. Sent again, byte for byte, a document gets its first answer.
     """
-    return _store(desk, _prepare(desk, document, by))
+    return _store(desk, upload_of(desk, document, by))
 
 
 def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
@@ -29,7 +29,7 @@ def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterato
 
         def prepare_next() -> tuple[Document, Upload | Outcome] | None:
             document = next(rest, None)
-            return None if document is None else (document, _prepare(desk, document, by))
+            return None if document is None else (document, upload_of(desk, document, by))
 
         waiting = ahead.submit(prepare_next)
         while (prepared := waiting.result()) is not None:
@@ -38,7 +38,7 @@ def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterato
             yield document, _store(desk, upload)
 
 
-def _prepare(desk: Desk, document: Document, by: str) -> Upload | Outcome:
+def upload_of(desk: Desk, document: Document, by: str) -> Upload | Outcome:
     """Everything that does not depend on what is stored: who speaks, what each code is, the message sealed."""
     now = desk.ledger.clock()
     if document.fatal:
