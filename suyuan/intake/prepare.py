@@ -16,7 +16,6 @@ from suyuan.ledger.keys import balance_key, digest, hold_key, line_key
 from suyuan.ledger.scan import Scan
 
 SALES = frozenset({"sold", "claimed", "returned"})
-_NO_IDENTITY = frozenset({"batch", "invoice", "prescription"})
 AHEAD_MINUTES = 10
 """How far a sender's clock may run ahead before its times are flagged."""
 KNOWN_MAX = 500_000
