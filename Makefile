@@ -43,7 +43,7 @@ docs: $(VENV)/dev.stamp
 	@$(RUN) -m tools.docs
 
 # No index address, option or path may enter the locks: they must serve behind any mirror.
-COMPILE = $(RUN) -m piptools compile --quiet --generate-hashes --all-build-deps --allow-unsafe --strip-extras \
+COMPILE = $(RUN) -m piptools compile --quiet --generate-hashes --all-build-deps --allow-unsafe --no-strip-extras \
 	--no-header --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 lock: $(VENV)/dev.stamp

@@ -263,13 +263,13 @@ def text_faults(path: str, text: str) -> Iterator[str]:
 
 
 def lock_faults(lock: str, wanted: Iterable[str]) -> Iterator[str]:
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)", lock, re.MULTILINE))
     for text in wanted:
         requirement = Requirement(text)
         pin = pins.get(requirement.name.lower())
         if pin is None or not requirement.specifier.contains(pin):
             yield f"{text} is pinned as {pin}: run make lock"
-    for entry in re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]:
+    for entry in re.split(r"^(?=[\w.-]+(?:\[[\w,-]+\])?==)", lock, flags=re.MULTILINE)[1:]:
         if "--hash=sha256:" not in entry:
             yield f"{entry.split()[0]} has no hash: run make lock"
 
@@ -465,6 +465,7 @@ def test_a_machine_path_an_index_or_unfinished_work_is_found_in_any_text(bad: st
 def test_a_lock_without_a_hash_or_behind_the_project_is_found() -> None:
     lock = "msgspec==0.20.0 \\\n    --hash=sha256:00\n"
     assert not list(lock_faults(lock, ["msgspec>=0.20"]))
+    assert not list(lock_faults(lock.replace("==", "[fast]=="), ["msgspec[fast]>=0.20"]))
     assert list(lock_faults(lock, ["msgspec>=0.21"]))
     assert list(lock_faults(lock, ["polars>=1"]))
     assert list(lock_faults("msgspec==0.20.0\n", []))
