@@ -22,6 +22,7 @@ from suyuan.settlement.policy import PRESETS
 from suyuan.storage.memory import MemoryJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
+from suyuan.views import VIEWS, Views
 
 if TYPE_CHECKING:
     from suyuan.intake import Desk
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SECRETS = "secrets.json"
 JOURNAL = "journal"
 TABLES = "tables.sqlite"
+LISTS = "views.sqlite"
 IMPORTING = "IMPORTING"
 """Stands in a folder while an export is being brought in; a folder that still has it was not filled to the end."""
 
@@ -134,6 +136,12 @@ class Node:
             keep_documents=self.settings.keep_documents,
         )
 
+    @cached_property
+    def views(self) -> Views:
+        """Lists over the journal; opened when somebody first asks for one."""
+        path = self.folder / LISTS if self.settings.engine != "memory" else None
+        return Views.open(path, self.journal, VIEWS)
+
     def take(self, document: Document, by: str = "") -> Outcome:
         """Take one document in (`intake.take`)."""
         from suyuan.intake import take  # noqa: PLC0415  as for the desk
@@ -158,6 +166,8 @@ class Node:
 
     def close(self) -> None:
         """Release the folder."""
+        if "views" in self.__dict__:
+            self.views.close()
         self.journal.close()
         self.tables.close()
 

@@ -26,6 +26,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = "national"
     accept_unknown: bool = True
     keep_documents: bool = True
+    name: str = "node"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    address: str = ""
+    behind_proxy: bool = False
+    body_bytes_max: int = 8_000_000
+    map_data: str = ""
+    map_approval: str = ""
 
 
 def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -22,6 +22,7 @@ app = cyclopts.App(
 )
 
 app.command("suyuan.cli.demo:demo", name="demo")
+app.command("suyuan.cli.serve:serve", name="serve")
 app.command("suyuan.cli.ingest:ingest", name="ingest")
 app.command("suyuan.cli.code:code", name="code")
 app.command("suyuan.cli.ask:check", name="check")

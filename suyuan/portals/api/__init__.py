@@ -1,0 +1,1 @@
+"""Routes for programs, under `/api/v1`; one subject a module."""

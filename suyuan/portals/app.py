@@ -1,0 +1,90 @@
+"""The application: every URL of the program in one list."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from suyuan import __version__
+from suyuan.node import Node
+from suyuan.portals import access, assets, operations
+from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
+from suyuan.portals.pages import shell
+from suyuan.portals.problem import Fault, Refused
+from suyuan.portals.site import Site
+
+EVERYBODY = access.EVERYBODY
+
+URLS: tuple[Url, ...] = (
+    # Operations
+    Url("GET", "/livez", operations.livez, EVERYBODY),
+    Url("GET", "/readyz", operations.readyz, EVERYBODY),
+    Url("GET", "/version", operations.version, EVERYBODY),
+    Url("GET", "/metrics", operations.metrics, EVERYBODY),
+    # What every page needs
+    Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
+    Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),
+)
+
+
+def application(node: Node) -> ASGIApp:
+    """The whole program over HTTP, for an open node; it begins and ends with the server (ASGI lifespan)."""
+    site = Site(node)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await site.start()
+        try:
+            yield
+        finally:
+            await site.stop()
+
+    app = FastAPI(
+        title="Suyuan",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.site = site
+    for url in URLS:
+        app.router.routes.append(_route(url))
+    app.add_exception_handler(Refused, tell_refusal)
+    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    app.add_exception_handler(HTTPException, _tell_http)
+    return Framed(app, site)
+
+
+def _route(url: Url) -> DoorRoute | DoorApiRoute:
+    """A route behind the door. Each is matched by its path alone, so that a wrong method is told as such."""
+    if url.kind == "api":
+        typed = DoorApiRoute(url.path, url.endpoint, methods=[url.method])
+        typed.url = url
+        return typed
+    plain = DoorRoute(url.path, url.endpoint, methods=[url.method])
+    plain.url = url
+    return plain
+
+
+async def _tell_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for this alone"
+    faults = tuple(
+        Fault(".".join(str(part) for part in fault["loc"]), str(fault.get("input", ""))[:100], fault["msg"])
+        for fault in error.errors()
+    )
+    where = faults[0].where if faults else ""
+    return await tell_refusal(request, Refused("field_unusable", where=where, faults=faults))
+
+
+async def _tell_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for this alone"
+    code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(error.status_code, "malformed_json")
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return await tell_refusal(request, Refused(code, where=request.url.path, headers=headers))

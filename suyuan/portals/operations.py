@@ -1,0 +1,50 @@
+"""What operators and their machines ask: is it alive, is it ready, which version, which figures."""
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from suyuan import __version__
+from suyuan.ledger.events import RECORD_VERSION
+from suyuan.portals.access import caller_of
+from suyuan.portals.codec import answer
+from suyuan.portals.problem import Refused
+from suyuan.portals.site import site_of
+
+
+async def livez(request: Request) -> Response:
+    """The process answers."""
+    return answer({"alive": True, "seconds": round(time.time() - site_of(request).started)})
+
+
+async def readyz(request: Request) -> Response:
+    """Uploads can be taken now: the journal and the tables answer, and nobody is stopping the server."""
+    site = site_of(request)
+    findings: dict[str, str] = {}
+    for name, look in (
+        ("journal", lambda: site.node.journal.due(0, 1)),
+        ("tables", lambda: site.node.tables.meta("schema")),
+    ):
+        try:
+            await site.query(look)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is not ready
+            findings[name] = f"{type(error).__name__}: {error}"
+    if site.stopping:
+        findings["server"] = "is stopping"
+    notes = {"views": site.views.failure} if site.views.failure else {}
+    return answer({"ready": not findings, "findings": findings, "notes": notes}, 503 if findings else 200)
+
+
+async def version(_: Request) -> Response:
+    """Which program answers."""
+    return answer({"name": "suyuan", "version": __version__, "record_version": RECORD_VERSION})
+
+
+async def metrics(request: Request) -> Response:
+    """Figures in Prometheus's form, for a collector on this machine or somebody who administers the node."""
+    direct = request.client is not None and request.client.host in {"127.0.0.1", "::1"}
+    near = direct and "x-forwarded-for" not in request.headers
+    if not near and caller_of(request).role not in {"administrator", "auditor"}:
+        raise Refused("not_allowed", where="/metrics", what="Figures are given to this machine only.")
+    return Response(site_of(request).figures.text(), media_type="text/plain; version=0.0.4")

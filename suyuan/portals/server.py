@@ -1,0 +1,66 @@
+"""The server: one process that serves an open node until it is told to stop, and stops without losing anything."""
+
+import logging
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from suyuan.node import Node
+from suyuan.portals.app import application
+
+GRACE = 20
+"""Seconds that requests under way are given when the server stops."""
+
+
+def serve(node: Node, sockets: list[socket.socket]) -> None:
+    """Serve on listening sockets until SIGTERM or Ctrl+C; then finish what was begun."""
+    configure_log()
+    settings = node.settings
+    config = uvicorn.Config(
+        application(node),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE,
+        proxy_headers=settings.behind_proxy,
+        forwarded_allow_ips="127.0.0.1" if settings.behind_proxy else None,
+        server_header=False,
+        backlog=2048,
+    )
+    uvicorn.Server(config).run(sockets=sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, port))
+        opened.listen(2048)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def configure_log() -> None:
+    """Lines of JSON on standard error; never a code, a person or an address in them."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")

@@ -1,0 +1,93 @@
+"""The site: what every endpoint may use, wired once for an open node."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import structlog
+from starlette.requests import HTTPConnection
+
+from suyuan.catalogue.parties import Party
+from suyuan.formats.document import Document, Outcome
+from suyuan.intake.desk import day_of
+from suyuan.node import Node
+from suyuan.portals.counter import Counter
+from suyuan.portals.figures import Figures
+from suyuan.portals.limits import Limits
+from suyuan.portals.templating import Templates
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+READERS = 4
+"""Threads for questions: more would only wait for Python's lock."""
+
+DUE_EVERY = 60.0
+"""Seconds between two looks at the deadlines (`intake.take_time`)."""
+
+
+class Site:
+    """An open node with its doors. `start` and `stop` go with the server's own."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.settings = node.settings
+        self.templates = Templates()
+        self.views = node.views
+        self.counter = Counter(node)
+        self.figures = Figures()
+        self.limits = Limits()
+        self.log = structlog.get_logger("suyuan")
+        self.stopping = False
+        self.started = time.time()
+        self._readers = ThreadPoolExecutor(READERS, "reader")
+        self._clock: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin: uploads are taken, lists follow, deadlines fall due."""
+        self.counter.start()
+        self.views.start()
+        self._clock = asyncio.create_task(self._watch_deadlines())
+
+    async def stop(self) -> None:
+        """End: what was begun is finished and acknowledged, what comes now is refused."""
+        self.stopping = True
+        if self._clock is not None:
+            self._clock.cancel()
+        await self.counter.stop()
+        self._readers.shutdown()
+        self.views.close()
+
+    async def take(self, document: Document, by: str, lane: str = "counter") -> Outcome:
+        """Take one document in; answers when it is durable. Lanes: counter for people waiting, bulk for files."""
+        outcome = await self.counter.take(document, by, lane)
+        self.figures.taken(document, outcome)
+        self.views.news()
+        return outcome
+
+    async def query(self, function: Callable[P, Answer], *arguments: P.args, **named: P.kwargs) -> Answer:
+        """Run a function that reads, off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: function(*arguments, **named))
+
+    def party(self, code: str) -> Party | None:
+        """The party as it stands today; None where it is not listed."""
+        return self.node.catalogue.party(code, day_of(self.node.ledger.clock()))
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.node.take_time)
+                self.views.news()
+            except Exception as error:  # the next minute tries again; readiness does not depend on it
+                self.log.exception("deadlines", error=type(error).__name__)
+            await asyncio.sleep(DUE_EVERY)
+
+
+def site_of(request: HTTPConnection) -> Site:
+    """The site that a request came to."""
+    site = request.app.state.site
+    assert isinstance(site, Site), "the application was made for a site"
+    return site
