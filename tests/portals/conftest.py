@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.portals.portal import CHROMIUM, Portal, chromium
+from portal import CHROMIUM, Portal, chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_P, PHARMACY_Q, REGULATOR, catalogue
 
 from suyuan.catalogue.content import Content
 from suyuan.node import Node
-from tests.story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_P, PHARMACY_Q, REGULATOR, catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(r"serving (http://\S+)/")
@@ -122,9 +122,7 @@ class Portal:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-
-from tests.portals.portal import Portal, Visit, axe
-from tests.story import HOSPITAL_A
+from portal import Portal, Visit, axe
+from story import HOSPITAL_A
 
 
 def test_every_answer_carries_its_request_id_and_the_headers_that_protect_its_reader(portal: Portal) -> None:
