@@ -17,6 +17,7 @@ from suyuan.catalogue.columns import notes
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.dating import in_sequence, overlap
 from suyuan.catalogue.parties import Delegation
+from suyuan.storage.clients import Client, ClientRows
 
 SCHEMA_VERSION = 1
 """Raised with every change of a column, together with the step that brings an older file up to it."""
@@ -67,10 +68,11 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct):
-    """All credentials and people, for the export and import of a whole node."""
+    """All credentials, people and message clients, for the export and import of a whole node."""
 
     credentials: list[Credential] = []
     people: list[Person] = []
+    clients: list[Client] = []
 
 
 _METADATA = sa.MetaData()
@@ -113,6 +115,7 @@ _PEOPLE = sa.Table(
     sa.Column("region", sa.Text, nullable=False),
     sa.Column("disabled", sa.Boolean, nullable=False),
 )
+_CLIENTS = ClientRows(_METADATA)
 
 
 class Tables:
@@ -267,7 +270,7 @@ class Tables:
 
     def export_accounts(self) -> Accounts:
         """All credentials (hashed) and people."""
-        return Accounts(self.list_credentials(), self.list_people())
+        return Accounts(self.list_credentials(), self.list_people(), self.list_clients())
 
     def import_accounts(self, accounts: Accounts) -> None:
         """Replace all credentials and people, in one transaction."""
@@ -278,6 +281,29 @@ class Tables:
                 connection.execute(_CREDENTIALS.insert(), [_credential_values(row) for row in accounts.credentials])
             if accounts.people:
                 connection.execute(_PEOPLE.insert(), [msgspec.structs.asdict(person) for person in accounts.people])
+            _CLIENTS.replace(connection, accounts.clients)
+
+    # Clients of the NHSA address
+
+    def list_clients(self) -> list[Client]:
+        """What is agreed with institutions about their messages, by institution."""
+        with self._engine.begin() as connection:
+            return _CLIENTS.all(connection)
+
+    def save_client(self, client: Client) -> None:
+        """Keep what is agreed with an institution, in place of what was."""
+        with self._engine.begin() as connection:
+            _CLIENTS.save(connection, client)
+
+    def end_sign_in(self, sign_no: str, day: str) -> None:
+        """A sign-in (9001) of an ISO day in China ends before its midnight."""
+        with self._engine.begin() as connection:
+            _CLIENTS.end(connection, sign_no, day)
+
+    def ended_sign_ins(self, day: str) -> list[str]:
+        """Sign-ins of an ISO day in China that ended before their midnight."""
+        with self._engine.begin() as connection:
+            return _CLIENTS.ended_on(connection, day)
 
     # Single values
 
