@@ -12,6 +12,9 @@ from suyuan.settlement.policy import PRESETS
 
 FILE = "suyuan.toml"
 PREFIX = "SUYUAN_"
+SECRET = frozenset({"oidc_secret"})
+"""Settings whose value is never shown."""
+PORT_MAX = 65_535
 
 
 class SettingsWrong(Exception):  # noqa: N818  the reader's word for it
@@ -36,19 +39,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     map_approval: str = ""
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """One setting as it holds, and where its value stands."""
+
+    name: str
+    value: str
+    origin: str
+    """`default`, the path of the file, or the name of the variable."""
+
+
+def explain_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> list[Origin]:
+    """Every setting with its origin; the value of a secret is not shown.
+
+    Raises:
+        SettingsWrong: as for `read_settings`.
+    """
+    settings = read_settings(folder, environment)
+    written = _written(folder / FILE)
+    found = []
+    for name in Settings.__struct_fields__:
+        variable, value = PREFIX + name.upper(), getattr(settings, name)
+        shown = "(set)" if name in SECRET and value else str(value).lower() if isinstance(value, bool) else str(value)
+        origin = variable if variable in environment else str(folder / FILE) if name in written else "default"
+        found.append(Origin(name, shown, origin))
+    return found
+
+
+def _written(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsWrong(f"{path} cannot be read: {error}") from error
+
+
 def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings that hold for a node in this folder.
 
     Raises:
         SettingsWrong: an unknown name, a value of the wrong type, or a file that is not TOML.
     """
-    values: dict[str, Any] = {}
     path = folder / FILE
-    if path.exists():
-        try:
-            values |= tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsWrong(f"{path} cannot be read: {error}") from error
+    values = dict(_written(path))
     names = Settings.__struct_fields__
     for name in names:
         if PREFIX + name.upper() in environment:
@@ -71,3 +104,7 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"policy is {settings.policy!r}; it may be {', '.join(PRESETS)}")
     if settings.block_cache_mb < 8:  # noqa: PLR2004  below, RocksDB has no room for its index
         raise SettingsWrong(f"block_cache_mb is {settings.block_cache_mb}; it must be at least 8")
+    if not 0 <= settings.port <= PORT_MAX:
+        raise SettingsWrong(f"port is {settings.port}; it may be 0 (any that is free) to {PORT_MAX}")
+    if settings.address and not settings.address.startswith(("http://", "https://")):
+        raise SettingsWrong(f"address is {settings.address!r}; it begins with https:// (or http:// on a desk)")

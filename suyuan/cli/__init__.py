@@ -34,6 +34,7 @@ app.command("suyuan.cli.access:app", name="access")
 app.command("suyuan.cli.carry:export", name="export")
 app.command("suyuan.cli.carry:import_", name="import")
 app.command("suyuan.cli.bench:bench", name="bench")
+app.command("suyuan.cli.settings:settings", name="settings")
 app.command("suyuan.cli.doctor:doctor", name="doctor")
 
 

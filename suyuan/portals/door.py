@@ -154,7 +154,27 @@ async def _handle(url: Url, go_on: ASGIApp, scope: Scope, receive: Receive, send
             await _to_sign_in(request)(scope, receive, send)
             return
         raise
+    if url.lane != "bulk":
+        receive = _limited(request, site.settings.body_bytes_max)
     await go_on(scope, receive, send)
+
+
+def _limited(request: Request, most: int) -> Receive:
+    """The body of a request up to a size, counted as it comes: what a header says of it proves nothing."""
+    refusal = Refused("body_too_large", where="body", what=f"The limit is {most} bytes.")
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        message = await request.receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise refusal
+        return message
+
+    if int(request.headers.get("content-length") or 0) > most:
+        raise refusal
+    return receive
 
 
 def _admit(url: Url, request: Request, caller: Caller) -> None:
