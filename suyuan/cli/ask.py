@@ -83,8 +83,19 @@ def _print_answer(answer: CitizenAnswer) -> None:
         print_table(("sold 销售时间", "institution 机构", "region 地区", "undone", "split"), rows)
     for hold in answer.holds:
         say(f"! {hold}")
-    say(f"mine 是我的: {answer.advice_mine}")
-    say(f"not mine 不是我的: {answer.advice_not_mine}")
+    if answer.facts.lot or answer.facts.expiry:
+        expired = " 已过期 expired" if answer.facts.expired else ""
+        say(f"lot 批号: {answer.facts.lot or '-'}  expiry 有效期至: {answer.facts.expiry or '-'}{expired}")
+    if answer.advice_mine == answer.advice_not_mine:
+        say(f"advice 建议: {answer.advice_mine}")
+    else:
+        say(f"mine 是我的: {answer.advice_mine}")
+        say(f"not mine 不是我的: {answer.advice_not_mine}")
+        say(f"unsure 不确定: {answer.advice_unsure}")
+    for hint in answer.hints:
+        say(f"? {hint}")
+    if answer.meant:
+        say(f"? 是否为 did you mean: {answer.meant}")
     for problem in answer.problems:
         say(f"? {problem}")
 

@@ -8,6 +8,7 @@ import msgspec
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.parties import Party
 from suyuan.catalogue.prefixes import VIRTUAL_SCHEME
+from suyuan.catalogue.product import Product
 from suyuan.catalogue.regions import city
 from suyuan.codes import trace20
 from suyuan.codes.code import Code
@@ -17,16 +18,22 @@ from suyuan.ledger.box import Box, Sale
 from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.packing import children_of
-from suyuan.lookup.advice import ADVICE, NOT_ISSUED, RECALLED
+from suyuan.lookup import mistyped
+from suyuan.lookup.advice import ADVICE, EXPIRED, NOT_ISSUED, RECALLED
 from suyuan.lookup.moment import iso_time
 from suyuan.lookup.orders import orders_on
 from suyuan.lookup.story import leading_first, product_name
+from suyuan.lookup.words import NO_WORDS, Language, Words
 
 RETAIL = frozenset({"ean13", "gtin14", "std_code"})
 FOLLOWED = frozenset({"trace20", "gs1", "ma", "ahm", "maker"})
 """Systems whose codes name one box each, if they carry a serial."""
 
-_KINDS = {"hospital": "医院 hospital", "clinic": "诊所 clinic", "pharmacy": "药店 pharmacy"}
+_KINDS = {
+    "hospital": Words("医院", "hospital"),
+    "clinic": Words("诊所", "clinic"),
+    "pharmacy": Words("药店", "pharmacy"),
+}
 
 
 class CitizenSale(msgspec.Struct, kw_only=True):
@@ -43,49 +50,125 @@ class CitizenSale(msgspec.Struct, kw_only=True):
     """A part of the box; all parts together count as one sale."""
 
 
+class ProductFacts(msgspec.Struct, kw_only=True):
+    """The medicine or consumable behind the code; a field is empty where the catalogue does not know it."""
+
+    generic: str = ""
+    english: str = ""
+    trade: str = ""
+    spec: str = ""
+    form: str = ""
+    company: str = ""
+    approval: str = ""
+    list_class: str = ""
+    """甲, 乙 or 丙 of the reimbursement list; empty where not reimbursed."""
+    lot: str = ""
+    expiry: str = ""
+    """ISO date: the last day of use."""
+    expired: bool = False
+    synthetic: bool = False
+    """Invented for demonstration; never to be shown as a real product."""
+
+
 class CitizenAnswer(msgspec.Struct, kw_only=True):
-    """The answer of `check`."""
+    """The answer of `check`. Advice, holds and hints are in the language that was asked for."""
 
     code: str
     outcome: str
     """none, one, several, lot, carton, retail_barcode, virtual or unknown."""
     sales: list[CitizenSale]
     product: str
+    facts: ProductFacts
+    updated: str
+    """When the latest record of this code arrived, as ISO 8601; empty where there is none."""
     advice_mine: str
     advice_not_mine: str
+    advice_unsure: str
+    """What to do who does not know, for a gift or a medicine that somebody else bought."""
     holds: tuple[str, ...]
     """Recalls and stops in force on the code, its batch or its product, in words."""
     contains: int
     """Packages in a carton, by its last packing; 0 for what is none."""
+    hints: tuple[str, ...]
+    """What may be wrong with a code that was not recognised, the likeliest first."""
+    meant: str
+    """The trace code that was probably meant by one typed with look-alike letters; empty where none can be guessed."""
     problems: tuple[str, ...]
+    """What is doubtful about the code itself, as recognised, in English."""
 
 
-def check(ledger: Ledger, catalogue: Catalogue, text: str) -> CitizenAnswer:
+def check(ledger: Ledger, catalogue: Catalogue, text: str, language: Language = "both") -> CitizenAnswer:
     """What a citizen learns from a code: any text gets an answer."""
     code = recognise(text, "scan", catalogue.maker_rules)
     keys, histories = leading_first(ledger, code)
-    events = histories[keys[0]]
+    events, now = histories[keys[0]], ledger.clock()
     children = children_of(events)
-    outcome, problems = _outcome_without_sales(code, keys[0], catalogue, events, ledger.clock()), code.problems
+    outcome, problems = _outcome_without_sales(code, keys[0], catalogue, events, now), code.problems
     sales: list[CitizenSale] = []
     if not outcome or outcome == "carton":
-        sales, count = sales_of(keys[0], events, catalogue)
+        sales, count = sales_of(keys[0], events, catalogue, language)
         outcome = outcome or ("none" if count == 0 else "one" if count == 1 else "several")
     elif code.key.startswith(_VIRTUAL) and outcome == "unknown":
-        problems = (*problems, NOT_ISSUED)
-    holds = orders_on(ledger, code, events)
-    mine, not_mine = ADVICE[outcome]
+        problems = (*problems, NOT_ISSUED.told(language))
+    holds = orders_on(ledger, code, events, language)
+    facts = facts_of(code, events, catalogue, now)
+    before = RECALLED if holds else NO_WORDS
+    before = before.then(EXPIRED) if facts.expired else before
+    mine, not_mine, unsure = (before.then(advice).told(language) for advice in ADVICE[outcome])
     return CitizenAnswer(
         code=code.text or text,
         outcome=outcome,
         sales=sales,
-        product=product_name(ledger, catalogue, code, events) or _contents(catalogue, children, ledger.clock()),
-        advice_mine=RECALLED * bool(holds) + mine,
-        advice_not_mine=RECALLED * bool(holds) + not_mine,
+        product=product_name(ledger, catalogue, code, events) or _contents(catalogue, children, now),
+        facts=facts,
+        updated=iso_time(max((event.arrived for event in events), default=0)),
+        advice_mine=mine,
+        advice_not_mine=not_mine,
+        advice_unsure=unsure,
         holds=holds,
         contains=len(children),
+        hints=tuple(hint.told(language) for hint in _hints(text, code, outcome, catalogue, now)),
+        meant=mistyped.meant(text) if outcome == "unknown" else "",
         problems=problems,
     )
+
+
+def facts_of(code: Code, events: Sequence[Event], catalogue: Catalogue, now: int) -> ProductFacts:
+    """The product by mapping, as of its latest record, with lot and expiry: the maker's word before the label's."""
+    product = _product(code, events, catalogue, now)
+    made = [event for event in events if event.kind == "produced"]
+    lot = _latest("lot", made) or code.lot or _latest("lot", events)
+    expiry = _latest("expiry", made) or code.expiry or _latest("expiry", events)
+    facts = ProductFacts(lot=lot, expiry=expiry, expired=bool(expiry) and expiry < iso_day(now))
+    if product is not None:
+        facts.generic, facts.english, facts.trade = product.generic, product.english, product.trade
+        facts.spec, facts.form, facts.company = product.spec, product.form, product.company_name
+        facts.approval, facts.list_class, facts.synthetic = product.approval, product.list_class, product.synthetic
+    return facts
+
+
+def _latest(field: str, events: Sequence[Event]) -> str:
+    return next((value for event in reversed(events) if (value := getattr(event, field))), "")
+
+
+def _product(code: Code, events: Sequence[Event], catalogue: Catalogue, now: int) -> Product | None:
+    """The first product that the code is mapped to; None for an unmapped code."""
+    if not code.product_key:
+        return None
+    day = _day(max((event.event_time for event in events), default=now))
+    edge = catalogue.product_of(code.product_key, day)
+    found = (catalogue.product(nhsa, day) for nhsa in sorted(edge.nhsa)) if edge is not None else ()
+    return next((product for product in found if product is not None), None)
+
+
+def _hints(text: str, code: Code, outcome: str, catalogue: Catalogue, now: int) -> Sequence[Words]:
+    """Help for a code that leads nowhere: one that is not recognised, and a trace code of no listed product."""
+    if outcome == "unknown":
+        return mistyped.hints(text, code)
+    if outcome == "none" and code.system == "trace20" and catalogue.identified(code.product_key, _day(now)) is None:
+        mapped = catalogue.product_of(code.product_key, _day(now)) is not None
+        return () if mapped else (mistyped.unknown_prefix(code),)
+    return ()
 
 
 _VIRTUAL = f"maker:{VIRTUAL_SCHEME.scheme}:"
@@ -112,7 +195,9 @@ def _is_outer_package(code: Code, catalogue: Catalogue, now: int) -> bool:
     return prefix is not None and prefix.level > 1
 
 
-def sales_of(key: str, events: Iterable[Event], catalogue: Catalogue) -> tuple[list[CitizenSale], int]:
+def sales_of(
+    key: str, events: Iterable[Event], catalogue: Catalogue, language: Language = "both"
+) -> tuple[list[CitizenSale], int]:
     """All sales of a box by event time, undone ones too, and how many of them stand.
 
     A claim and its report are one sale; so are all parts of a split box while they fit into it. A report that may
@@ -134,7 +219,7 @@ def sales_of(key: str, events: Iterable[Event], catalogue: Catalogue) -> tuple[l
         ),
         key=lambda each: (each[0].event_time, each[0].arrived),
     )
-    sales = [_sale(event, catalogue, undone=undone) for event, undone in told]
+    sales = [_sale(event, catalogue, language, undone=undone) for event, undone in told]
     return sales, _count([sale for sale in box.sales if not sale.doubt])
 
 
@@ -145,18 +230,20 @@ def _count(sales: Iterable[Sale]) -> int:
     return len(facts) - parts + bool(parts)
 
 
-def _sale(event: Event, catalogue: Catalogue, *, undone: bool) -> CitizenSale:
+def _sale(event: Event, catalogue: Catalogue, language: Language, *, undone: bool) -> CitizenSale:
+    named = "en" if language == "en" else "zh"
     party = _party(event.actor, catalogue, event.event_time)
     region = event.region or (party.region if party is not None else "")
     name = party.name if party is not None and party.name else event.actor
     if party is not None and party.sensitive:
         region = city(region)
-        name = f"{_KINDS.get(party.kind, party.kind)}（{catalogue.region_name(region)}）"
+        kind = _KINDS[party.kind].told(language) if party.kind in _KINDS else party.kind
+        name = f"{kind}（{catalogue.region_name(region, named)}）"
     return CitizenSale(
         event_time=iso_time(event.event_time),
         arrived=iso_time(event.arrived),
         institution=name,
-        region=catalogue.region_name(region) if region else "",
+        region=catalogue.region_name(region, named) if region else "",
         undone=undone,
         split=event.m != 1,
     )

@@ -84,10 +84,10 @@ def test_a_sensitive_place_stays_unnamed_also_where_it_was_listed_later(first_da
 
 
 def test_no_answer_accuses_or_is_empty() -> None:
-    for advice in ADVICE.values():
-        for text in advice:
-            assert text
-            assert not any(word in text for word in ("假药", "fake", "fraud", "criminal", "骗"))
+    for text in (text for advice in ADVICE.values() for words in advice for text in (words.zh, words.en)):
+        assert text
+        assert text.strip() == text
+        assert not any(word in text for word in ("假药", "fake", "fraud", "criminal", "骗"))
 
 
 def test_a_story_names_no_person_and_no_prescriber() -> None:
@@ -182,3 +182,62 @@ def test_an_unmapped_package_has_the_name_of_the_identification_library() -> Non
     content.prefixes = [msgspec.structs.replace(row, name="某药") for row in content.prefixes]
     field = Story(content=content)
     assert asked(field, field.new_box()).product == "某药"
+
+
+def test_each_reader_gets_one_language_and_the_terminal_both() -> None:
+    field = Story()
+    box = field.new_box(GS1_DRUG, lot="L1")
+    field.report_sale(PHARMACY_P, box, receipt="R1", product=GS1_DRUG)
+    field.send_table(MAKER, "hold_set", {"code": box, "scope": "batch", "lot": "L1", "reason": ""})
+    chinese, english, both = (
+        check(field.desk.ledger, field.desk.catalogue, box, language) for language in ("zh", "en", "both")
+    )
+    for name in ("advice_mine", "advice_not_mine", "advice_unsure"):
+        assert getattr(both, name) == f"{getattr(chinese, name)} {getattr(english, name)}"
+        assert getattr(english, name).isascii()
+        assert chinese.advice_mine.startswith("该药品涉及召回或停售")
+    assert (chinese.holds, english.holds) == (("本批：召回或停售",), ("its batch: recalled or stopped",))
+
+
+def test_an_expired_box_is_said_to_be_so_before_anything_about_sales() -> None:
+    field = Story()
+    good, bad = field.new_box(GS1_DRUG, expiry="311231"), field.new_box(GS1_DRUG, expiry="200131")
+    facts = asked(field, good).facts
+    assert (facts.expiry, facts.expired) == ("2031-12-31", False)
+    answer = asked(field, bad)
+    assert (answer.facts.expiry, answer.facts.expired) == ("2020-01-31", True)
+    assert "expiry date" in answer.advice_mine
+    assert "expiry date" not in asked(field, good).advice_mine
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint", "meant"),
+    [
+        ("", "Type or scan", ""),
+        ("8234567000000000001", "1 are missing", ""),
+        ("823456700000000000172", "1 too many", ""),
+        ("82345670 0000 0000 0O17", "no digit", "82345670000000000017"),
+        ("B2345670000000000017", "no digit", "82345670000000000017"),
+        ("42345670000000000017", "begins with 8", ""),
+        ("6901234567891", "check digit does not fit", ""),
+        ("(01)06901234567891(21)A1", "check digit does not fit", ""),
+        ("国药准字H20053333", "approval number", ""),
+        ("9" * 20, "without a scan", ""),
+        ("https://example.org/about", "web address", ""),
+        ("药品追溯码药品追溯码药品", "type the 20 digits", ""),
+    ],
+)
+def test_a_mistyped_code_is_told_what_may_be_wrong(typed: str, hint: str, meant: str) -> None:
+    field = Story()
+    answer = check(field.desk.ledger, field.desk.catalogue, typed, "en")
+    assert answer.outcome == "unknown"
+    assert hint in answer.hints[0]
+    assert answer.meant == meant
+
+
+def test_a_code_of_a_listed_product_has_no_hint_and_one_of_none_asks_to_look_again() -> None:
+    field = Story()
+    known = field.new_box()
+    assert asked(field, known).hints == ()
+    [hint] = asked(field, f"8999999{known[7:]}").hints
+    assert "8999999" in hint
