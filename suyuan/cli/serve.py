@@ -27,10 +27,11 @@ def serve(
 
 def serve_node(node: Node, host: str, port: int) -> None:
     """Serve an open node and say where."""
-    from suyuan.portals.server import listen, serve  # noqa: PLC0415  costs a second of the start
+    from suyuan.portals.app import application  # noqa: PLC0415  costs a second of the start
+    from suyuan.portals.server import listen, serve  # noqa: PLC0415
 
     opened = listen(host, port)
     at = opened.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     say(f"serving http://{shown}:{at}/  (Ctrl+C stops)")
-    serve(node, [opened])
+    serve(application(node), node.settings, [opened])

@@ -6,20 +6,19 @@ import sys
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
-from suyuan.node import Node
-from suyuan.portals.app import application
+from suyuan.settings import Settings
 
 GRACE = 20
 """Seconds that requests under way are given when the server stops."""
 
 
-def serve(node: Node, sockets: list[socket.socket]) -> None:
+def serve(application: ASGIApp, settings: Settings, sockets: list[socket.socket]) -> None:
     """Serve on listening sockets until SIGTERM or Ctrl+C; then finish what was begun."""
     configure_log()
-    settings = node.settings
     config = uvicorn.Config(
-        application(node),
+        application,
         log_config=None,
         access_log=False,
         lifespan="on",

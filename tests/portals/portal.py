@@ -49,6 +49,8 @@ class Portal:
         self.keys: dict[str, str] = {}
         """Party → bearer key."""
         self.address = ""
+        self.port = 0
+        """Chosen at the first start and kept, so that clients find the server again."""
         self._process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "suyuan.toml").write_text(settings, encoding="utf-8")
@@ -60,7 +62,17 @@ class Portal:
 
     def start(self, *arguments: str) -> Self:
         """Start the server and wait until it says where it listens."""
-        command = [sys.executable, "-m", "suyuan", "serve", "--dir", str(self.folder), "--port", "0", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "suyuan",
+            "serve",
+            "--dir",
+            str(self.folder),
+            "--port",
+            str(self.port),
+            *arguments,
+        ]
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("a", encoding="utf-8")
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
@@ -71,6 +83,7 @@ class Portal:
         found = ADDRESS.search(line)
         assert found, f"the server did not start: {line!r}; {self.logged()}"
         self.address = found[1]
+        self.port = int(self.address.rpartition(":")[2])
         self._wait_ready()
         return self
 
