@@ -48,6 +48,11 @@ FAULTS: tuple[Fault, ...] = (
           "See docs/messages.md for those that are.", "请核对交易编号"),
     Fault("no_input", "`input` is missing or is no object", "缺少input节点", "Send the data inside `input`.",
           "请填写input"),
+    Fault("encrypted", "`input` is encrypted and no key or mode is agreed", "input已加密，未约定密钥与模式",
+          "Send `input` in the clear over TLS, with enc_type empty.", "请通过TLS以明文发送，enc_type留空"),
+    Fault("no_scans", "This institution settles by code only, and no code was sent", "本机构无码不结，未上传追溯码",
+          "Send drug_trac_info, or say with minpacunt_drug_trac_cnt 0 that there is nothing to scan.",
+          "请上传drug_trac_info；确无追溯码的，minpacunt_drug_trac_cnt填0"),
     Fault("no_rows", "No row was found", "未找到业务数据节点", "Send the rows under the node named.",
           "请按规范填写节点"),
     Fault("not_a_row", "The row is no object", "该行不是对象", "Send each row as an object.", "请按规范填写该行"),
@@ -56,6 +61,9 @@ FAULTS: tuple[Fault, ...] = (
           "Put drugtracinfo inside its row.", "请将drugtracinfo放入对应明细行"),
     Fault("refund_line", "A fee line with a negative count is not taken yet", "暂不支持负数量费用明细",
           "Cancel the settlement and send the corrected lines.", "请撤销结算后重新上传", NOT_TAKEN),
+    # Our own JSON.
+    Fault("wrong_field", "A field is missing, unknown, too long or of the wrong type", "字段缺失、多余、过长或类型错误",
+          "See the reference page of the interface.", "请核对接口文档"),
     # Single values.
     Fault("bad_time", "The time cannot be read", "时间格式错误", "Write yyyy-MM-dd HH:mm:ss.",
           "格式应为yyyy-MM-dd HH:mm:ss"),

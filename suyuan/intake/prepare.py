@@ -233,7 +233,8 @@ class Preparer:
             self._file_escape(fact, scan)
         elif not code.text:
             fact.mapped = True
-            self._file_no_code(fact, scan, setting)
+            if scan.kind != "prescribed":
+                self._file_no_code(fact, scan, setting)
         fact.m = fact.n if not scan.split else 1
 
     def _file_escape(self, fact: Fact, scan: Scan) -> None:

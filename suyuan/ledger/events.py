@@ -28,6 +28,7 @@ Kind = Literal[
     "reported",
     "due",
     "corrected",
+    "prescribed",
 ]
 
 Verdict = Literal["", "pay", "hold", "refuse"]
