@@ -1,9 +1,11 @@
 """What happened, as lists: tables over the journal's feed that can always be made again."""
 
+from suyuan.views.alerts import AlertsView
+from suyuan.views.counts import CountsView
 from suyuan.views.follow import Views
 from suyuan.views.view import View
 
 __all__ = ["VIEWS", "View", "Views"]
 
-VIEWS: tuple[View, ...] = ()
+VIEWS: tuple[View, ...] = (AlertsView(), CountsView())
 """Every view of a node, each in a module of its own."""
