@@ -82,12 +82,17 @@ def demonstrate(
         return answer
 
     played = play(folder, take, on_progress)
-    seconds = time.monotonic() - begun
+    return examine(folder, node, played, seconds=time.monotonic() - begun, codes=codes)
+
+
+def examine(folder: Path, node: Node, played: Played, *, seconds: float, codes: int) -> Demonstration:
+    """Count, audit and compare what a node holds of the country in `folder` after it was played, by whatever door."""
     totals, alerts = count_all(node.journal)
     figures = figures_of(totals)
     audited = audit(folder, figures, lambda code: story_of(node, code), alerts=alerts)
     findings = compare(_truths(folder), alerts)
-    institutions = sum(1 for party in content.parties if party.kind in {"hospital", "clinic", "pharmacy"})
+    sellers = {"hospital", "clinic", "pharmacy"}
+    institutions = sum(1 for party in node.catalogue.content.parties if party.kind in sellers)
     report = write_report(
         {**audited.figures, **figures, "scans": totals.scans, "institutions": institutions},
         findings,
