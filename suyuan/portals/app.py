@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from suyuan import __version__
 from suyuan.node import Node
-from suyuan.portals import access, assets, operations
+from suyuan.portals import access, assets, nhsa, operations
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.pages import shell
 from suyuan.portals.problem import Fault, Refused
@@ -26,6 +26,11 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/readyz", operations.readyz, EVERYBODY),
     Url("GET", "/version", operations.version, EVERYBODY),
     Url("GET", "/metrics", operations.metrics, EVERYBODY),
+    # Messages of hospitals and pharmacies as they send them today; who calls is told by the message or its address
+    Url("POST", "/fsi/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter"),
+    Url("POST", "/fsi/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
+    Url("POST", "/fsi/{token}/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter"),
+    Url("POST", "/fsi/{token}/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),

@@ -25,8 +25,6 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """How often tokens were issued; each issue ends the earlier ones. 0: none is valid."""
     scan_required: bool = False
     """A settlement without codes is refused (无码不结), whatever the policy says."""
-    changes_swapped: bool = False
-    """Its inv_chg_type 101 and 102 mean out and in."""
 
 
 class ClientRows:
@@ -43,7 +41,6 @@ class ClientRows:
             sa.Column("paasid", sa.Text, nullable=False),
             sa.Column("tokens", sa.BigInteger, nullable=False),
             sa.Column("scan_required", sa.Boolean, nullable=False),
-            sa.Column("changes_swapped", sa.Boolean, nullable=False),
         )
         self.ended = sa.Table(
             "message_sign_outs",
@@ -56,6 +53,16 @@ class ClientRows:
         """Every client by institution."""
         rows = connection.execute(self.clients.select().order_by(self.clients.c.institution))
         return [Client(**row._mapping) for row in rows]  # noqa: SLF001  SQLAlchemy's public name for it
+
+    def one(self, connection: sa.Connection, institution: str) -> Client | None:
+        """What is agreed with an institution, if anything."""
+        row = connection.execute(self.clients.select().where(self.clients.c.institution == institution)).first()
+        return None if row is None else Client(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+
+    def called(self, connection: sa.Connection, paasid: str) -> Client | None:
+        """The client with this name at an x-tif gateway: another name than its code, or its code."""
+        row = connection.execute(self.clients.select().where(self.clients.c.paasid == paasid)).first()
+        return self.one(connection, paasid) if row is None else Client(**row._mapping)  # noqa: SLF001  as above
 
     def replace(self, connection: sa.Connection, clients: list[Client]) -> None:
         """These in place of all."""

@@ -290,6 +290,16 @@ class Tables:
         with self._engine.begin() as connection:
             return _CLIENTS.all(connection)
 
+    def client(self, institution: str) -> Client:
+        """What is agreed with an institution; the defaults where nothing is."""
+        with self._engine.begin() as connection:
+            return _CLIENTS.one(connection, institution) or Client(institution=institution)
+
+    def client_called(self, paasid: str) -> Client | None:
+        """The client of this name at an x-tif gateway."""
+        with self._engine.begin() as connection:
+            return _CLIENTS.called(connection, paasid)
+
     def save_client(self, client: Client) -> None:
         """Keep what is agreed with an institution, in place of what was."""
         with self._engine.begin() as connection:

@@ -15,7 +15,7 @@ from suyuan.formats.nhsa.stock import read_change, read_stocktake
 from suyuan.formats.nhsa.undo import read_cancel, read_deletion, read_reversal
 from suyuan.ledger.scan import Problem
 
-__all__ = ["TRANSACTIONS", "Transaction", "answer", "read"]
+__all__ = ["TRANSACTIONS", "Transaction", "answer", "read", "read_opened"]
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -60,13 +60,27 @@ def read(raw: bytes, infno: str = "") -> Document:
 
     Any bytes become a Document: with records and problems side by side, or with the words in `fatal`.
     """
-    document = Document(format="nhsa", raw=raw)
     try:
         envelope = open_envelope(raw, infno)
-        document.infno, document.batch = envelope.infno, envelope.batch
-        document.msgid, document.sent = envelope.msgid, envelope.sent
-        document.institution, document.institution_name = envelope.institution, envelope.institution_name
-        document.software = envelope.software
+    except UnreadableError as error:
+        return Document(format="nhsa", raw=raw, fatal=str(error))
+    return read_opened(raw, envelope)
+
+
+def read_opened(raw: bytes, envelope: Envelope) -> Document:
+    """Read one message whose envelope is open already; as `read`."""
+    document = Document(
+        format="nhsa",
+        raw=raw,
+        infno=envelope.infno,
+        batch=envelope.batch,
+        msgid=envelope.msgid,
+        sent=envelope.sent,
+        institution=envelope.institution,
+        institution_name=envelope.institution_name,
+        software=envelope.software,
+    )
+    try:
         transaction = _BY_INFNO.get(envelope.infno)
         if transaction is None:
             raise UnreadableError(refusal("infno_not_taken", envelope.infno))  # noqa: TRY301  one way out for all refusals

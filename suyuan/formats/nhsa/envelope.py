@@ -25,6 +25,12 @@ class Envelope(msgspec.Struct, kw_only=True):
     """µs UTC; 0 where inf_time cannot be read."""
     insured_area: str
     software: str
+    operator: str
+    sign_no: str
+    """Of a sign-in (9001); empty or anything else where the client has none."""
+    cainfo: str
+    header: dict[str, object]
+    """Everything beside `input`, keys and values as sent: what `cainfo` signs."""
     input: dict[str, object]
     """The business object; keys as sent."""
 
@@ -36,8 +42,12 @@ def open_envelope(raw: bytes, infno: str = "") -> Envelope:
     Raises UnreadableError with the reason in words.
     """
     body = _object(to_json(raw))
-    base = _folded(body).get("basedata")
-    header = _folded(_object(_folded(body).get("bizdata"))) if "bizdata" in _folded(body) else _folded(body)
+    outer = _folded(body)
+    base = outer.get("basedata")
+    if "bizdata" in outer:
+        body = _object(outer["bizdata"])
+        outer = _folded(body)
+    header = outer
     number, batch = _transaction(text(header.get("infno")) or infno, header)
     return Envelope(
         infno=number,
@@ -48,8 +58,27 @@ def open_envelope(raw: bytes, infno: str = "") -> Envelope:
         sent=instant(text(header.get("inf_time"))) or 0,
         insured_area=text(header.get("insuplc_admdvs")) or _stray_area(header),
         software=text(header.get("fixmedins_soft_fcty")),
+        operator=text(header.get("opter")),
+        sign_no=text(header.get("sign_no")),
+        cainfo=text(header.get("cainfo")),
+        header={key: value for key, value in body.items() if key.strip().lower() != "input"},
         input=_business_object(header),
     )
+
+
+def signed_text(envelope: Envelope) -> bytes:
+    """What `cainfo` signs: the header without itself and `input`, keys in ASCII order, `k=v` joined with `&`.
+
+    Numbers stand as written in JSON, null as nothing.
+    """
+    signed = {key: value for key, value in envelope.header.items() if key.strip().lower() != "cainfo"}
+    return "&".join(f"{key}={_as_sent(signed[key])}" for key in sorted(signed)).encode("utf-8", "replace")
+
+
+def _as_sent(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
 
 
 def _object(value: object) -> dict[str, object]:
@@ -80,6 +109,8 @@ def _transaction(written: str, header: dict[str, object]) -> tuple[str, bool]:
 def _business_object(header: dict[str, object]) -> dict[str, object]:
     value = header.get("input")
     if isinstance(value, str) and value.strip():
+        if text(header.get("enc_type")) and value.strip()[:1] not in {"{", "[", '"'}:
+            raise UnreadableError(refusal("encrypted", text(header.get("enc_type"))))
         value = to_json(value.encode())
     if not isinstance(value, dict):
         raise UnreadableError(refusal("no_input"))

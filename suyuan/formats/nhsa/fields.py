@@ -6,7 +6,7 @@ from typing import TypeVar
 from suyuan.formats.decoding import to_json
 from suyuan.formats.faults import MALFORMED, UnreadableError, fault, refusal
 from suyuan.formats.nhsa.envelope import Envelope
-from suyuan.formats.times import instant, iso_date
+from suyuan.formats.times import instant, iso_date, last_day
 from suyuan.formats.values import codes, flag, millionths, quantity, text
 from suyuan.ledger.scan import Problem
 
@@ -55,8 +55,8 @@ class Row:
     def text(self, *names: str) -> str:
         """The first field that is filled, trimmed."""
         for name in names:
-            written = text(self.values.get(name))
-            if written:
+            value = self.values.get(name)
+            if value is not None and (written := text(value)):
                 return written
         return ""
 
@@ -91,7 +91,7 @@ class Row:
 
     def date(self, name: str, *, end: bool = False) -> str:
         """ISO date; empty where none was given or it cannot be read: clients invent dates, so that refuses nothing."""
-        return self._read(name, lambda written: iso_date(written, end=end), "bad_date") or ""
+        return self._read(name, last_day if end else iso_date, "bad_date") or ""
 
     def flag(self, name: str) -> bool:
         """A 0/1 flag, false where none was given."""
@@ -133,7 +133,8 @@ class Row:
         return found
 
     def _read(self, name: str, convert: Callable[[str], _T | None], wrong: str) -> _T | None:
-        written = self.text(name)
+        sent = self.values.get(name)
+        written = text(sent) if sent is not None else ""
         if not written:
             return None
         value = convert(written)
@@ -149,13 +150,31 @@ class Row:
 
 def fold(values: dict[str, object]) -> dict[str, object]:
     """Field names in lower case and in one spelling; of two spellings of one field the filled one stays."""
+    names = _KNOWN.get(tuple(values))
+    if names is not None:
+        return dict(zip(names, values.values(), strict=True))
     folded: dict[str, object] = {}
     for key, value in values.items():
         name = key.strip().lower()
         name = ALIASES.get(name, name)
         if name not in folded or not text(folded[name]):
             folded[name] = value
+    if len(folded) == len(values):
+        _remember(tuple(values), tuple(folded))
     return folded
+
+
+_KNOWN: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""Rows of fields seen before, as sent and in our spelling: a client writes all its rows alike."""
+
+_KNOWN_MAX, _KNOWN_FIELDS_MAX = 1000, 200
+
+
+def _remember(sent: tuple[str, ...], names: tuple[str, ...]) -> None:
+    if len(sent) <= _KNOWN_FIELDS_MAX and sum(map(len, sent)) <= _KNOWN_FIELDS_MAX * 32:
+        if len(_KNOWN) >= _KNOWN_MAX:
+            _KNOWN.clear()
+        _KNOWN[sent] = names
 
 
 def trace_codes(node: object, where: str, problems: list[Problem]) -> list[tuple[str, str]]:

@@ -47,11 +47,35 @@ _WORDS_MAX = 2000
 """msgRslt's length; err_msg keeps to it as well."""
 
 
-def answer(document: Document, outcome: Outcome) -> bytes:
-    """The answer to a message: JSON in UTF-8 (`spec/nhsa-interface.md` §1.4, settlement rule R12)."""
-    refused = outcome.fatal or document.fatal
-    if refused:
-        return _envelope(outcome, error=refusal_in_chinese(refused))
+def answer(document: Document, outcome: Outcome, infcode: str = "number") -> bytes:
+    """The answer to a message: JSON in UTF-8 (`spec/nhsa-interface.md` §1.4, settlement rule R12).
+
+    `infcode` is answered as a number, or as text (`text`) for the clients that compare it as such (T26).
+    """
+    return encoded(_answer(document, outcome), infcode)
+
+
+def refused(words: str, now: int, infcode: str = "number") -> bytes:
+    """An answer that says why nothing was taken, in Chinese; `now` in µs UTC."""
+    return encoded(_envelope(Outcome(received=now), error=words), infcode)
+
+
+def told(output: object, now: int, reference: str, infcode: str = "number") -> bytes:
+    """An answer of a transaction that records nothing, with its output."""
+    return encoded(_envelope(Outcome(received=now, reference=reference), output=output), infcode)
+
+
+def encoded(envelope: dict[str, Any], infcode: str) -> bytes:
+    """An envelope as bytes, with infcode as number or text."""
+    if infcode == "text":
+        envelope["infcode"] = str(envelope["infcode"])
+    return msgspec.json.encode(envelope)
+
+
+def _answer(document: Document, outcome: Outcome) -> dict[str, Any]:
+    why = outcome.fatal or document.fatal
+    if why:
+        return _envelope(outcome, error=refusal_in_chinese(why))
     if document.infno in SETTLEMENTS:
         return _settled(document, outcome)
     if document.infno in {"2204", "2301"}:
@@ -61,27 +85,25 @@ def answer(document: Document, outcome: Outcome) -> bytes:
     return _undone(document, outcome)
 
 
-def _envelope(outcome: Outcome, *, error: str = "", warning: str = "", output: object = None) -> bytes:
+def _envelope(outcome: Outcome, *, error: str = "", warning: str = "", output: object = None) -> dict[str, Any]:
     now = digits17(outcome.received)
-    return msgspec.json.encode(
-        {
-            "infcode": -1 if error else 0,
-            "inf_refmsgid": "" if error else outcome.reference,
-            "refmsg_time": now,
-            "respond_time": now,
-            "err_msg": error[:_WORDS_MAX],
-            "warn_msg": warning[:_WORDS_MAX],
-            "cainfo": "",
-            "signtype": "",
-            "output": None if error else output,
-        }
-    )
+    return {
+        "infcode": -1 if error else 0,
+        "inf_refmsgid": "" if error else outcome.reference,
+        "refmsg_time": now,
+        "respond_time": now,
+        "err_msg": error[:_WORDS_MAX],
+        "warn_msg": warning[:_WORDS_MAX],
+        "cainfo": "",
+        "signtype": "",
+        "output": None if error else output,
+    }
 
 
 # Goods: 3501 to 3507.
 
 
-def _goods(document: Document, outcome: Outcome) -> bytes:
+def _goods(document: Document, outcome: Outcome) -> dict[str, Any]:
     """Two-level success: the call went through, and `output.result.retRslt` says whether the rows did."""
     rows = _rows(document, outcome)
     failed = [row for row in rows.values() if row.failed]
@@ -91,9 +113,9 @@ def _goods(document: Document, outcome: Outcome) -> bytes:
     if document.batch:
         summary = f"共{len(rows)}行，成功{len(rows) - len(failed)}行，失败{len(failed)}行"
         output: dict[str, Any] = {"result": {"retRslt": "0" if failed else "1", "msgRslt": summary}}
-        told = _told_rows(document, rows)
-        if told:
-            output[ERROR_NODES[document.infno]] = told
+        listed = _told_rows(document, rows)
+        if listed:
+            output[ERROR_NODES[document.infno]] = listed
         return _envelope(outcome, warning="" if failed else words, output=output)
     result = {"retRslt": "0" if failed else "1", "msgRslt": (words or "成功")[:_WORDS_MAX]}
     return _envelope(outcome, warning="" if failed else words, output={"result": result})
@@ -141,15 +163,15 @@ def _told_rows(document: Document, rows: dict[str, _RowAnswer]) -> list[dict[str
         sent = open_envelope(document.raw, document.infno).input
     except UnreadableError:
         sent = {}
-    told = []
+    listed = []
     for where, row in rows.items():
         if row.words:
             values = _sent_row(sent, where)
-            told.append(
+            listed.append(
                 {name: text(values[name]) for name in _ROW_FIELDS if name in values}
                 | {"retRslt": "0" if row.failed else "1", "msgRslt": row.words[:_WORDS_MAX], "memo": where}
             )
-    return told
+    return listed
 
 
 def _sent_row(sent: dict[str, object], where: str) -> dict[str, object]:
@@ -168,7 +190,7 @@ def _sent_row(sent: dict[str, object], where: str) -> dict[str, object]:
 # Settlement and its advice.
 
 
-def _settled(document: Document, outcome: Outcome) -> bytes:
+def _settled(document: Document, outcome: Outcome) -> dict[str, Any]:
     """R12: one pass or fail; a refused claim draws nothing and names its codes."""
     claim = next(record for record in document.records if isinstance(record, Claim))
     verdict = next((result for result in outcome.results if isinstance(result, ClaimVerdict)), None)
@@ -229,7 +251,7 @@ def _told(part: CodeVerdict | LineVerdict) -> str:
 # Fee details and undoing.
 
 
-def _fees(document: Document, outcome: Outcome) -> bytes:
+def _fees(document: Document, outcome: Outcome) -> dict[str, Any]:
     rows = _rows(document, outcome)
     words = _joined(row.words for row in rows.values() if row.words)
     taken = [record for record in document.records if isinstance(record, FeeLine) and not rows[record.where].failed]
@@ -247,7 +269,7 @@ def _fees(document: Document, outcome: Outcome) -> bytes:
     return _envelope(outcome, warning=words, output={"result": result})
 
 
-def _undone(document: Document, outcome: Outcome) -> bytes:
+def _undone(document: Document, outcome: Outcome) -> dict[str, Any]:
     """2103, 2208, 2305 and 2601: one pass or fail."""
     rows = _rows(document, outcome)
     words = _joined(row.words for row in rows.values() if row.words)

@@ -1,6 +1,6 @@
 """Fee details (2204, 2301) and settlements with their advice (2101, 2102, 2206, 2207, 2303, 2304)."""
 
-from suyuan.formats.document import Record
+from suyuan.formats.document import Document, Record
 from suyuan.formats.faults import UnreadableError, fault, refusal
 from suyuan.formats.nhsa.envelope import Envelope
 from suyuan.formats.nhsa.fields import Row, rows_of
@@ -78,6 +78,18 @@ def read_claim(envelope: Envelope, problems: list[Problem]) -> list[Record]:
             lines=list(lines.values()),
         )
     ]
+
+
+def require_scans(document: Document) -> None:
+    """T58: note a fault that refuses the settlement where it has no code and does not say that there is none to scan.
+
+    For an institution that is set to settle by code only (无码不结); advice is not touched.
+    """
+    for record in document.records:
+        if isinstance(record, Claim) and not record.advice:
+            said_none = record.expected_drug == 0 and record.expected_consumable <= 0
+            if not said_none and not any(line.codes for line in record.lines):
+                document.problems.append(fault("no_scans", "input.drug_trac_info"))
 
 
 def _detail(envelope: Envelope, problems: list[Problem]) -> list[ClaimLine]:

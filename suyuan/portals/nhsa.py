@@ -1,0 +1,182 @@
+"""The NHSA address: messages as hospitals and pharmacies send them today, answered in their own envelope."""
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from suyuan.formats import nhsa
+from suyuan.formats.document import Document, Outcome
+from suyuan.formats.faults import UnreadableError, refusal_in_chinese
+from suyuan.formats.nhsa import sign_in
+from suyuan.formats.nhsa.envelope import Envelope, open_envelope
+from suyuan.formats.nhsa.reply import refused, told
+from suyuan.formats.nhsa.settle import require_scans
+from suyuan.formats.times import digits17
+from suyuan.intake.desk import day_of
+from suyuan.portals.access import EVERYBODY, OFFICIALS, SENDERS, Role, caller_of
+from suyuan.portals.nhsa_proofs import NotProven, Proofs
+from suyuan.portals.problem import Refused
+from suyuan.portals.signatures import sm3
+from suyuan.portals.site import Site, site_of
+from suyuan.storage.clients import Client
+
+CALLERS: frozenset[Role] = EVERYBODY - OFFICIALS - {"auditor", "security_officer", "administrator"}
+"""Who sends messages, and those whom only the message or its address makes known."""
+MEDIA_TYPE = "application/json;charset=UTF-8"
+BULK_RECORDS = 200
+"""From so many records on, a batch waits in the lane of files: the counter is for people who wait."""
+LARGE_BYTES = 64_000
+"""From so many bytes on, a body is parsed beside the event loop."""
+ANSWER_SECONDS = 9.0
+"""Clients give up after 10 (T25): a moment before, they are told that the outcome is not known yet."""
+
+
+class _Call(NamedTuple):
+    """A message at the door, with what is agreed with its institution."""
+
+    envelope: Envelope
+    raw: bytes
+    client: Client
+    by: str = ""
+    """The party that proved itself: it speaks for itself or by delegation. Empty where only the message can tell."""
+
+    @property
+    def infcode(self) -> str:
+        """How this client is answered."""
+        return self.client.infcode
+
+
+async def call(request: Request) -> Response:
+    """One message (`docs/nhsa-address.md`): every answer is an NHSA envelope, whatever the HTTP status."""
+    site = site_of(request)
+    proofs = _proofs(request, site)
+    limit = site.settings.body_bytes_max
+    try:
+        raw = await _body(request, limit)
+        envelope = await _opened(site, raw, request.path_params.get("infno", ""))
+    except _TooLarge:
+        return _refusal(site, f"报文超过大小限制{limit}字节，请拆分后上传", 413)
+    except UnreadableError as error:
+        return _refusal(site, refusal_in_chinese(str(error)))
+    one = _Call(envelope, raw, proofs.client(envelope.institution))
+    try:
+        one = await _proven(site, proofs, one, _caller(request, proofs, raw))
+    except NotProven as failure:
+        return _refusal(site, f"身份验证未通过：{failure}", infcode=one.infcode)
+    if one.envelope.infno in {sign_in.SIGN_IN, sign_in.SIGN_OUT}:
+        return await _signed(site, proofs, one)
+    return await _answer(site, one)
+
+
+def _proofs(request: Request, site: Site) -> Proofs:
+    """The proofs of this site, made when it is first called."""
+    state = request.app.state
+    if not hasattr(state, "nhsa_proofs"):
+        state.nhsa_proofs = Proofs(site.node)
+    proofs = state.nhsa_proofs
+    assert isinstance(proofs, Proofs), "set here alone"
+    return proofs
+
+
+class _TooLarge(Exception):  # noqa: N818  a fact about the body
+    """The body is larger than is taken at once."""
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body; no more of it is kept than is taken. Raises _TooLarge."""
+    written = request.headers.get("content-length", "")
+    if written.isdigit() and int(written) > most:
+        raise _TooLarge
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise _TooLarge
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _opened(site: Site, raw: bytes, infno: str) -> Envelope:
+    """The envelope; a large one off the event loop, on which everybody waits. Raises UnreadableError."""
+    if len(raw) > LARGE_BYTES:
+        return await site.query(open_envelope, raw, infno)
+    return open_envelope(raw, infno)
+
+
+def _caller(request: Request, proofs: Proofs, raw: bytes) -> str:
+    """Who proved itself beside the message; empty where only the message itself can tell. Raises NotProven."""
+    token = request.path_params.get("token")
+    if token is not None:
+        return proofs.by_path(token)
+    if "x-tif-signature" in request.headers:
+        return proofs.by_headers(request.headers, raw)
+    caller = caller_of(request)
+    return caller.party if caller.role in SENDERS else ""
+
+
+async def _proven(site: Site, proofs: Proofs, one: _Call, by: str) -> _Call:
+    """The call with the party that speaks, after what the message itself proves. Raises NotProven."""
+    institution = one.envelope.institution
+    if not institution and by:
+        one = one._replace(client=proofs.client(by))
+    if one.client.verify != "off":
+        await site.query(proofs.by_cainfo, one.envelope, one.client, one.raw)
+        by = by or institution
+    elif not by and proofs.signed_in(institution, one.envelope.sign_no):
+        by = institution
+    if not by:
+        raise NotProven("请使用平台签发的地址令牌、x-tif签名、密钥或已登记的cainfo签名；签到号仅当日有效")
+    return one._replace(by=by)
+
+
+async def _answer(site: Site, one: _Call) -> Response:
+    if len(one.raw) > LARGE_BYTES:
+        document = await site.query(nhsa.read_opened, one.raw, one.envelope)
+    else:
+        document = nhsa.read_opened(one.raw, one.envelope)
+    if one.client.scan_required:
+        require_scans(document)
+    try:
+        outcome = await _taken(site, document, one.by)
+    except Refused as refusal:
+        words = f"{refusal.error.title_zh}，{refusal.error.do_zh}"
+        response = _refusal(site, words, refusal.error.status, one.infcode)
+        response.headers.update(refusal.headers)
+        return response
+    if outcome is None:
+        words = "报文仍在处理，结果未知：请稍后以原报文重发查询，重发不会重复记录"
+        return _refusal(site, words, 504, one.infcode)
+    return Response(nhsa.answer(document, outcome, one.infcode), media_type=MEDIA_TYPE)
+
+
+async def _taken(site: Site, document: Document, by: str) -> Outcome | None:
+    """What became of it; None while that is not known and the client would give up waiting."""
+    assert by, "without a caller this would be the operator's own word"
+    lane = "bulk" if len(document.records) > BULK_RECORDS else "counter"
+    taking = asyncio.ensure_future(site.take(document, by, lane))
+    done, _ = await asyncio.wait({taking}, timeout=ANSWER_SECONDS)
+    return taking.result() if done else None
+
+
+async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:
+    """9001 and 9002: of the caller itself or of who delegated to it."""
+    now = site.node.ledger.clock()
+    institution = one.client.institution
+    if not site.node.catalogue.may_speak(institution, one.by, day_of(now)):
+        return _refusal(site, f"{one.by} 无权代表 {institution}：请使用本机构凭证，或由其委托", infcode=one.infcode)
+    if one.envelope.infno == sign_in.SIGN_IN:
+        output = sign_in.signed_in(proofs.sign_in(institution), now)
+    else:
+        sign_no = sign_in.asked_sign_no(one.envelope)
+        if proofs.signed_in(institution, sign_no):
+            await site.query(proofs.sign_out, sign_no)
+        output = sign_in.signed_out(now)
+    area = institution[1:7] if institution[1:7].isdigit() else "000000"
+    reference = f"{area}{digits17(now)[:14]}{int(sm3(one.raw)[:12], 16) % 10**10:010d}"
+    return Response(told(output, now, reference, one.infcode), media_type=MEDIA_TYPE)
+
+
+def _refusal(site: Site, words: str, status: int = 200, infcode: str = "number") -> Response:
+    return Response(refused(words, site.node.ledger.clock(), infcode), status, media_type=MEDIA_TYPE)
