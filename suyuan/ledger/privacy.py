@@ -53,6 +53,15 @@ class Privacy:
         weak = "w" if text.startswith("PSN:") else ""
         return f"p{KEY_VERSION}{weak}-{mac.finalize()[:12].hex()}"
 
+    def mark(self, purpose: str, text: str) -> bytes:
+        """32 bytes of a text for one purpose, that nobody makes without the key; a plain hash can be tried.
+
+        No pseudonym is ever such a mark: identifiers hold no control characters.
+        """
+        mac = HMAC(self._person_key, hashes.SM3())
+        mac.update(f"{purpose}\x1f{text}".encode("utf-8", "surrogatepass"))
+        return mac.finalize()
+
     def seal(self, raw: bytes) -> tuple[str, bytes]:
         """Compress and seal a raw message (SM4-GCM); answers its hash (128 bits of SM3) and the sealed bytes."""
         digest = hashes.Hash(hashes.SM3())

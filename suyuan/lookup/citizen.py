@@ -121,7 +121,7 @@ def check(ledger: Ledger, catalogue: Catalogue, text: str, language: Language = 
         sales=sales,
         product=product_name(ledger, catalogue, code, events) or _contents(catalogue, children, now),
         facts=facts,
-        updated=iso_time(max((event.arrived for event in events), default=0)),
+        updated=iso_time(max((event.arrived for event in events if event.kind != "reported"), default=0)),
         advice_mine=mine,
         advice_not_mine=not_mine,
         advice_unsure=unsure,

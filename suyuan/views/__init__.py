@@ -3,9 +3,10 @@
 from suyuan.views.alerts import AlertsView
 from suyuan.views.counts import CountsView
 from suyuan.views.follow import Views
+from suyuan.views.reports import ReportsView
 from suyuan.views.view import View
 
 __all__ = ["VIEWS", "View", "Views"]
 
-VIEWS: tuple[View, ...] = (AlertsView(), CountsView())
+VIEWS: tuple[View, ...] = (AlertsView(), CountsView(), ReportsView())
 """Every view of a node, each in a module of its own."""
