@@ -12,13 +12,19 @@ from starlette.types import ASGIApp
 
 from suyuan import __version__
 from suyuan.node import Node
-from suyuan.portals import access, assets, nhsa, operations
+from suyuan.portals import access, assets, nhsa, openapi, operations
+from suyuan.portals.api import claims, uploads
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.pages import shell
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 
 EVERYBODY = access.EVERYBODY
+SELLERS: frozenset[access.Role] = frozenset({"clerk", "pharmacist", "manager", "institution", "vendor"})
+"""Hospitals, clinics and pharmacies, their people, and who speaks for them."""
+SENDERS: frozenset[access.Role] = frozenset({*SELLERS, "firm"})
+ORDERERS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regulator", "firm"})
+"""Who may order boxes to be held; a hospital or a shop cannot."""
 
 URLS: tuple[Url, ...] = (
     # Operations
@@ -31,6 +37,21 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/fsi/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
     Url("POST", "/fsi/{token}/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter"),
     Url("POST", "/fsi/{token}/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
+    # The interface: uploads
+    Url("POST", "/api/v1/scans", uploads.take_scans, SENDERS, "counter"),
+    Url("POST", "/api/v1/sales", uploads.take_sales, SELLERS, "counter"),
+    Url("POST", "/api/v1/returns", uploads.take_returns, SELLERS, "counter"),
+    Url("POST", "/api/v1/packages", uploads.take_packages, SENDERS, "counter"),
+    Url("POST", "/api/v1/fee-lines", uploads.take_fee_lines, SELLERS, "counter"),
+    Url("POST", "/api/v1/prescriptions", uploads.take_prescriptions, SELLERS, "counter"),
+    Url("POST", "/api/v1/holds", uploads.set_holds, ORDERERS, "counter"),
+    Url("POST", "/api/v1/holds/lift", uploads.lift_holds, ORDERERS, "counter"),
+    Url("POST", "/api/v1/claims", claims.settle_claim, SELLERS, "counter"),
+    Url("POST", "/api/v1/claims/advice", claims.advise_claim, SELLERS, "counter"),
+    Url("POST", "/api/v1/claims/reverse", claims.reverse_claim, SELLERS, "counter"),
+    Url("POST", "/api/v1/claims/{settlement}/cancel", claims.cancel_claim, SELLERS, "counter"),
+    # The interface: its own description
+    Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),
@@ -58,7 +79,7 @@ def application(node: Node) -> ASGIApp:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.site = site
+    app.state.site, app.state.urls = site, URLS
     for url in URLS:
         app.router.routes.append(_route(url))
     app.add_exception_handler(Refused, tell_refusal)

@@ -262,7 +262,7 @@ def _order(row: models.Order, where: str, problems: list[Problem], kind: Kind) -
 
 
 def _prescription(row: models.Prescription, where: str, problems: list[Problem]) -> list[Record]:
-    """One record a medicine; its line carries the prescription's number, so that no two are mistaken for one another."""
+    """One record a medicine; its line carries the prescription's number, so that no two are taken for one another."""
     values = _Values(where, problems)
     time = values.time(row.time)
     if not time:
@@ -362,9 +362,7 @@ def read(name: str, raw: bytes) -> Document:
     for index, row in enumerate(rows):
         if row is not None:
             records += shape.records(row, f"{shape.rows}[{index}]", problems)
-    return Document(
-        format="api", msgid=body.id, institution=body.institution, raw=raw, records=records, problems=problems
-    )
+    return _document(name, body, raw, records, problems)
 
 
 def _row(shape: Shape, member: msgspec.Raw, where: str, problems: list[Problem]) -> Any:  # noqa: ANN401  of its shape
@@ -434,9 +432,7 @@ def read_claim(raw: bytes, *, advice: bool) -> Document:
         expected_consumable=body.expected_consumables,
         lines=[_claim_line(line, f"lines[{index}]", problems) for index, line in enumerate(body.lines)],
     )
-    return Document(
-        format="api", msgid=body.id, institution=body.institution, raw=raw, records=[claim], problems=problems
-    )
+    return _document("advice" if advice else "claims", body, raw, [claim], problems)
 
 
 def _claim_line(row: models.ClaimUploadLine, where: str, problems: list[Problem]) -> ClaimLine:
@@ -469,9 +465,9 @@ def read_cancel(raw: bytes, settlement: str) -> Document:
     problems: list[Problem] = []
     time = _Values("", problems).time(body.time)
     undo = Undo(kind="cancelled", where="settlement", references={"settlement": settlement}, event_time=time)
-    return Document(
-        format="api", msgid=body.id, institution=body.institution, raw=raw, records=[undo], problems=problems
-    )
+    # What is cancelled stands in the address: without it two cancels would be one and the same message.
+    whole = msgspec.json.encode({"settlement": settlement, "cancel": msgspec.to_builtins(body)})
+    return _document("cancels", body, whole, [undo], problems)
 
 
 def read_reversal(raw: bytes) -> Document:
@@ -483,8 +479,28 @@ def read_reversal(raw: bytes) -> Document:
     body = _REVERSAL.decode(raw)
     problems: list[Problem] = []
     time = _Values("", problems).time(body.time)
-    references = {"message": body.original_id, "transaction": body.transaction.strip() or "api"}
+    references = {"message": body.original_id, "transaction": body.transaction.strip() or "claims"}
     undo = Undo(kind="reversed", where="original_id", references=references, event_time=time)
+    return _document("reversals", body, raw, [undo], problems)
+
+
+TRANSACTIONS = (*SHAPES, "claims", "cancels", "reversals")
+"""What an upload by our own JSON can be: with institution and id it names the message (`infno` of the document)."""
+
+
+def _document(
+    name: str,
+    body: Any,  # noqa: ANN401  any of the models
+    raw: bytes,
+    records: list[Record],
+    problems: list[Problem],
+) -> Document:
     return Document(
-        format="api", msgid=body.id, institution=body.institution, raw=raw, records=[undo], problems=problems
+        format="api",
+        infno=name,
+        msgid=body.id.strip(),
+        institution=body.institution.strip(),
+        raw=raw,
+        records=records,
+        problems=problems,
     )

@@ -275,8 +275,8 @@ class Reversal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     original_id: Annotated[str, Meta(min_length=1, max_length=64)]
     transaction: Annotated[
-        str, Meta(max_length=20, description="`api` for claims sent here, or the number of an NHSA transaction.")
-    ] = "api"
+        str, Meta(max_length=20, description="`claims` for claims sent here, or the number of an NHSA transaction.")
+    ] = "claims"
     time: Moment = ""
     id: Id = ""
     institution: Party = ""
