@@ -13,9 +13,10 @@ from starlette.types import ASGIApp
 from suyuan import __version__
 from suyuan.node import Node
 from suyuan.portals import access, assets, nhsa, openapi, operations
-from suyuan.portals.api import claims, uploads
+from suyuan.portals.api import alerts, claims, uploads
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
-from suyuan.portals.pages import shell
+from suyuan.portals.live import Live
+from suyuan.portals.pages import citizen, shell
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 
@@ -25,6 +26,11 @@ SELLERS: frozenset[access.Role] = frozenset({"clerk", "pharmacist", "manager", "
 SENDERS: frozenset[access.Role] = frozenset({*SELLERS, "firm"})
 ORDERERS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regulator", "firm"})
 """Who may order boxes to be held; a hospital or a shop cannot."""
+
+ALERTED: frozenset[access.Role] = frozenset({*access.OFFICIALS, *access.INSTITUTION, "vendor"})
+"""Who is told of alerts, each within its scope."""
+HANDLING: frozenset[access.Role] = frozenset({*access.INSTITUTION, "inspector", "vendor"})
+"""Who answers alerts: institutions contest, inspectors do the rest."""
 
 URLS: tuple[Url, ...] = (
     # Operations
@@ -50,8 +56,19 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/api/v1/claims/advice", claims.advise_claim, SELLERS, "counter"),
     Url("POST", "/api/v1/claims/reverse", claims.reverse_claim, SELLERS, "counter"),
     Url("POST", "/api/v1/claims/{settlement}/cancel", claims.cancel_claim, SELLERS, "counter"),
+    # The interface: alerts
+    Url("GET", "/api/v1/alerts", alerts.list_alerts, ALERTED),
+    Url("GET", "/api/v1/alerts/stream", alerts.stream_alerts, ALERTED, "stream"),
+    Url("GET", "/api/v1/alerts/{alert}", alerts.get_alert, ALERTED),
+    Url("POST", "/api/v1/alerts/{alert}/steps", alerts.answer_one_alert, HANDLING),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
+    # The citizen
+    Url("GET", "/", citizen.first, EVERYBODY, "citizen", "page"),
+    Url("GET", "/check", citizen.show, EVERYBODY, "citizen", "page"),
+    Url("POST", "/check/photo", citizen.read_photo, EVERYBODY, "citizen", "page"),
+    Url("GET", "/01/{rest:path}", citizen.digital_link, EVERYBODY, "citizen", "page"),
+    Url("GET", "/00/{rest:path}", citizen.digital_link, EVERYBODY, "citizen", "page"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),
@@ -61,13 +78,16 @@ URLS: tuple[Url, ...] = (
 def application(node: Node) -> ASGIApp:
     """The whole program over HTTP, for an open node; it begins and ends with the server (ASGI lifespan)."""
     site = Site(node)
+    live = Live(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await site.start()
+        await live.start()
         try:
             yield
         finally:
+            await live.stop()
             await site.stop()
 
     app = FastAPI(

@@ -12,6 +12,7 @@ RATES: dict[str, str] = {
     "counter": "60000/minute",
     "bulk": "600/minute",
     "query": "60000/minute",
+    "stream": "300/minute",
     "page": "600/minute",
     "citizen": "120/minute",
     "report": "20/hour",

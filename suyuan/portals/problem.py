@@ -50,6 +50,8 @@ ERRORS: tuple[Error, ...] = (
           "Check the address or the id.", "请核对地址或编号"),
     Error("method_not_allowed", 405, "This address takes another method.", "请求方法不支持",
           "Use a method named in the Allow header.", "请使用Allow头所列方法"),
+    Error("not_now", 409, "This cannot be done as things stand.", "当前状态不能执行此操作",
+          "Look at its present state, then decide again.", "请查看当前状态后再操作"),
     # How much and how often.
     Error("too_often", 429, "More requests than the limit allows.", "请求过于频繁",
           "Wait as long as Retry-After says.", "请按Retry-After等待后重试"),

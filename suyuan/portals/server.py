@@ -8,6 +8,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from suyuan.portals.door import Framed
+from suyuan.portals.site import Site
 from suyuan.settings import Settings
 
 GRACE = 20
@@ -28,7 +30,21 @@ def serve(application: ASGIApp, settings: Settings, sockets: list[socket.socket]
         server_header=False,
         backlog=2048,
     )
-    uvicorn.Server(config).run(sockets=sockets)
+    _Server(config, application.site if isinstance(application, Framed) else None).run(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    """Tells the site as soon as it is to stop: open streams must end, or everything would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, site: Site | None) -> None:
+        super().__init__(config)
+        self._site = site
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, finish what was begun, end."""
+        if self._site is not None:
+            self._site.stopping = True
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:
