@@ -27,9 +27,11 @@ SENDERS: frozenset[access.Role] = frozenset({*SELLERS, "firm"})
 ORDERERS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regulator", "firm"})
 """Who may order boxes to be held; a hospital or a shop cannot."""
 
-ALERTED: frozenset[access.Role] = frozenset({*access.OFFICIALS, *access.INSTITUTION, "vendor"})
+ALERTED: frozenset[access.Role] = frozenset(
+    {"agency", "inspector", "drug_regulator", "institution", "clerk", "pharmacist", "manager", "vendor"}
+)
 """Who is told of alerts, each within its scope."""
-HANDLING: frozenset[access.Role] = frozenset({*access.INSTITUTION, "inspector", "vendor"})
+HANDLING: frozenset[access.Role] = frozenset({*SELLERS, "inspector"})
 """Who answers alerts: institutions contest, inspectors do the rest."""
 
 URLS: tuple[Url, ...] = (
@@ -39,10 +41,12 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/version", operations.version, EVERYBODY),
     Url("GET", "/metrics", operations.metrics, EVERYBODY),
     # Messages of hospitals and pharmacies as they send them today; who calls is told by the message or its address
-    Url("POST", "/fsi/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter"),
-    Url("POST", "/fsi/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
-    Url("POST", "/fsi/{token}/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter"),
-    Url("POST", "/fsi/{token}/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter"),
+    Url("POST", "/fsi/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter", "nhsa"),
+    Url("POST", "/fsi/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter", "nhsa"),
+    Url("POST", "/fsi/{token}/api/rsfComIfsService/callService", nhsa.call, nhsa.CALLERS, "counter", "nhsa"),
+    Url(
+        "POST", "/fsi/{token}/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter", "nhsa"
+    ),
     # The interface: uploads
     Url("POST", "/api/v1/scans", uploads.take_scans, SENDERS, "counter"),
     Url("POST", "/api/v1/sales", uploads.take_sales, SELLERS, "counter"),
