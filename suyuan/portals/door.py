@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from suyuan.portals import nhsa
 from suyuan.portals.access import Caller, Role
 from suyuan.portals.callers import identify
 from suyuan.portals.codec import to_json
@@ -49,7 +50,8 @@ class Url(NamedTuple):
     lane: str = "query"
     """Which of `limits.RATES` counts it."""
     kind: str = "raw"
-    """api: typed, in the OpenAPI document; raw: a plain route; page: HTML, whose visitors are led to sign in."""
+    """api: typed, in the OpenAPI document; raw: a plain route; nhsa: answers in that envelope; page: HTML, whose
+    visitors are led to sign in."""
 
 
 class Framed:
@@ -208,7 +210,9 @@ async def tell_refusal(request: Request, refusal: Exception) -> Response:
     url = state.get("url")
     state.setdefault("caller", Caller())
     wants_page = url.kind == "page" if isinstance(url, Url) else "text/html" in request.headers.get("accept", "")
-    if wants_page:
+    if isinstance(url, Url) and url.kind == "nhsa":
+        response = nhsa.tell(request, refusal)
+    elif wants_page:
         response = refusal_page(request, refusal)
     else:
         body = to_json(

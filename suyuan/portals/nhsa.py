@@ -52,12 +52,9 @@ async def call(request: Request) -> Response:
     """One message (`docs/nhsa-address.md`): every answer is an NHSA envelope, whatever the HTTP status."""
     site = site_of(request)
     proofs = _proofs(request, site)
-    limit = site.settings.body_bytes_max
+    raw = await request.body()
     try:
-        raw = await _body(request, limit)
         envelope = await _opened(site, raw, request.path_params.get("infno", ""))
-    except _TooLarge:
-        return _refusal(site, f"报文超过大小限制{limit}字节，请拆分后上传", 413)
     except UnreadableError as error:
         return _refusal(site, refusal_in_chinese(str(error)))
     one = _Call(envelope, raw, proofs.client(envelope.institution))
@@ -78,24 +75,6 @@ def _proofs(request: Request, site: Site) -> Proofs:
     proofs = state.nhsa_proofs
     assert isinstance(proofs, Proofs), "set here alone"
     return proofs
-
-
-class _TooLarge(Exception):  # noqa: N818  a fact about the body
-    """The body is larger than is taken at once."""
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """The body; no more of it is kept than is taken. Raises _TooLarge."""
-    written = request.headers.get("content-length", "")
-    if written.isdigit() and int(written) > most:
-        raise _TooLarge
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise _TooLarge
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def _opened(site: Site, raw: bytes, infno: str) -> Envelope:
@@ -138,13 +117,7 @@ async def _answer(site: Site, one: _Call) -> Response:
         document = nhsa.read_opened(one.raw, one.envelope)
     if one.client.scan_required:
         require_scans(document)
-    try:
-        outcome = await _taken(site, document, one.by)
-    except Refused as refusal:
-        words = f"{refusal.error.title_zh}，{refusal.error.do_zh}"
-        response = _refusal(site, words, refusal.error.status, one.infcode)
-        response.headers.update(refusal.headers)
-        return response
+    outcome = await _taken(site, document, one.by)
     if outcome is None:
         words = "报文仍在处理，结果未知：请稍后以原报文重发查询，重发不会重复记录"
         return _refusal(site, words, 504, one.infcode)
@@ -176,6 +149,17 @@ async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:
     area = institution[1:7] if institution[1:7].isdigit() else "000000"
     reference = f"{area}{digits17(now)[:14]}{int(sm3(one.raw)[:12], 16) % 10**10:010d}"
     return Response(told(output, now, reference, one.infcode), media_type=MEDIA_TYPE)
+
+
+def tell(request: Request, refusal: Refused) -> Response:
+    """What the door refuses, as an envelope; callers who proved nothing are answered as the message itself would be."""
+    site = site_of(request)
+    error = refusal.error
+    if error.code == "body_too_large":
+        words = f"报文超过大小限制{site.settings.body_bytes_max}字节，请拆分后上传"
+    else:
+        words = f"{error.title_zh}，{refusal.do or error.do_zh}"
+    return _refusal(site, words, 200 if error.status in {401, 403} else error.status)
 
 
 def _refusal(site: Site, words: str, status: int = 200, infcode: str = "number") -> Response:
