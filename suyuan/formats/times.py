@@ -15,6 +15,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_MIN, _YEAR_MAX = 1900, 2199
 """Outside these years a time is a slip of the keyboard, not a time."""
 
+_DATE_CHARACTERS_MAX = 40
+"""Longer texts are read, and not remembered."""
+
 _WRITTEN = re.compile(
     r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?"
     r"(?:[ T]*(?P<hour>\d{1,2})[:时](?P<minute>\d{1,2})(?:[:分](?P<second>\d{1,2})秒?(?:[.,](?P<part>\d{1,9}))?)?分?)?"
@@ -77,6 +80,13 @@ def iso_date(text: str, *, end: bool = False) -> str | None:
     A month without a day becomes its first day, or its last with `end` (an expiry).
     """
     text = text.strip()
+    if len(text) > _DATE_CHARACTERS_MAX:
+        return _iso_date.__wrapped__(text, end)
+    return _iso_date(text, end)
+
+
+@lru_cache(20_000)
+def _iso_date(text: str, end: bool) -> str | None:  # noqa: FBT001  as for iso_date; a cache wants it plain
     if not text:
         return ""
     found = _WRITTEN.fullmatch(text) or _COMPACT.fullmatch(text)
@@ -90,6 +100,11 @@ def iso_date(text: str, *, end: bool = False) -> str | None:
     if not (_YEAR_MIN <= year <= _YEAR_MAX and 1 <= number <= 12):  # noqa: PLR2004  months of a year
         return None
     return date(year, number, calendar.monthrange(year, number)[1] if end else 1).isoformat()
+
+
+def last_day(text: str) -> str | None:
+    """`iso_date` of an expiry: a month without a day means its last one."""
+    return iso_date(text, end=True)
 
 
 def digits17(moment: int) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from suyuan.formats.faults import fault
 from suyuan.ledger.scan import Problem
@@ -10,6 +11,8 @@ CODE_CHARACTERS_MAX = 500
 """The longest trace codes are 200 characters; an address around one may double that."""
 
 _NUMBER = re.compile(r"\+?(\d{0,12})(?:\.(\d{0,8}))?", re.ASCII)
+_NUMBER_CHARACTERS_MAX = 22
+"""The longest text of the form above: nothing longer is looked at or remembered."""
 _SCIENTIFIC = re.compile(r"\d(?:\.\d*)?[eE]\+?\d{1,3}", re.ASCII)
 _JOINED = re.compile(r"\d{20}(?:\s*[,;，；]\s*\d{20})+", re.ASCII)
 _YES = frozenset({"1", "1.0", "是", "y", "yes", "true", "t"})
@@ -19,7 +22,7 @@ _NO = frozenset({"", "0", "0.0", "否", "n", "no", "false", "f", "null"})
 def text(value: object) -> str:
     """A JSON value as trimmed text: numbers as written, nothing for null, objects and lists."""
     if isinstance(value, str):
-        return value.replace("\0", "").strip() if "\0" in value else value.strip()
+        return value.strip() if "\0" not in value else value.replace("\0", "").strip()
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, int):
@@ -31,18 +34,22 @@ def text(value: object) -> str:
 
 def quantity(written: str) -> str | None:
     """A count as canonical decimal text (`1.50` becomes `1.5`); None for anything else, also negative or too large."""
-    found = _NUMBER.fullmatch(written)
-    if found is None or not (found[1] or found[2]):
-        return None
-    return _plain(Decimal(f"{found[1] or 0}.{found[2] or 0}"))
+    number = _number(written) if len(written) <= _NUMBER_CHARACTERS_MAX else None
+    return None if number is None else _plain(number)
 
 
 def millionths(written: str) -> int | None:
     """An amount in yuan as millionths; None for what is no amount, negative or beyond 12 digits."""
+    number = _number(written) if len(written) <= _NUMBER_CHARACTERS_MAX else None
+    return None if number is None else int(number.scaleb(6))
+
+
+@lru_cache(20_000)
+def _number(written: str) -> Decimal | None:
     found = _NUMBER.fullmatch(written)
     if found is None or not (found[1] or found[2]):
         return None
-    return int(Decimal(f"{found[1] or 0}.{found[2] or 0}").scaleb(6))
+    return Decimal(f"{found[1] or 0}.{found[2] or 0}")
 
 
 def flag(written: str) -> bool | None:

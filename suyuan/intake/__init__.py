@@ -1,15 +1,16 @@
 """The story of an upload: who speaks, what each code is, what it means, one durable append, one answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from suyuan.formats.document import Document, Outcome
 from suyuan.intake.deadlines import take_time
 from suyuan.intake.desk import Desk, day_of
 from suyuan.intake.prepare import Preparer, Speaker, speaker_of
-from suyuan.intake.upload import Upload
+from suyuan.intake.upload import Upload, look_again
+from suyuan.ledger.ledger import Failure, Transaction
 
-__all__ = ["Desk", "take", "take_all", "take_time", "upload_of"]
+__all__ = ["Desk", "store_together", "take", "take_all", "take_time", "take_together", "upload_of"]
 
 
 def take(desk: Desk, document: Document, by: str = "") -> Outcome:
@@ -20,6 +21,14 @@ def take(desk: Desk, document: Document, by: str = "") -> Outcome:
     in `fatal` and leaves nothing behind. Sent again, byte for byte, a document gets its first answer.
     """
     return _store(desk, upload_of(desk, document, by))
+
+
+def take_together(desk: Desk, documents: Iterable[tuple[Document, str]]) -> list[Outcome | Exception]:
+    """Take documents in, each with who brings it, by one durable append, as if one came after the other.
+
+    One result a document, in order: its outcome, or what it raised. None is hurt by the failure of another.
+    """
+    return store_together(desk, [_prepared(desk, document, by) for document, by in documents])
 
 
 def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
@@ -50,6 +59,29 @@ def upload_of(desk: Desk, document: Document, by: str) -> Upload | Outcome:
     return Upload(desk, Preparer(desk, document, speaker, now, name), sealed)
 
 
+def store_together(desk: Desk, prepared: Sequence[Upload | Outcome | Exception]) -> list[Outcome | Exception]:
+    """Fetch, decide, append once for all uploads; what is answered already stays as it is."""
+    uploads = [one for one in prepared if isinstance(one, Upload)]
+    transactions = [Transaction(upload.keys(), upload.decide, upload.more) for upload in uploads]
+    decided = desk.ledger.transact_together(transactions)
+    answers = list(zip(uploads, decided, strict=True))
+    if not desk.ledger.rehearsing:
+        look_again(desk, [upload for upload, answer in answers if not isinstance(answer, Failure)])
+    left = iter(answers)
+    return [_answer_to(*next(left)) if isinstance(one, Upload) else one for one in prepared]
+
+
+def _answer_to(upload: Upload, decided: Outcome | Failure) -> Outcome | Exception:
+    return decided.error if isinstance(decided, Failure) else _complete(upload, decided)
+
+
+def _prepared(desk: Desk, document: Document, by: str) -> Upload | Outcome | Exception:
+    try:
+        return upload_of(desk, document, by)
+    except Exception as error:  # noqa: BLE001  it is the answer to this document; the others go on
+        return error
+
+
 def _store(desk: Desk, upload: Upload | Outcome) -> Outcome:
     """Fetch, decide, append once."""
     if isinstance(upload, Outcome):
@@ -57,6 +89,10 @@ def _store(desk: Desk, upload: Upload | Outcome) -> Outcome:
     outcome = desk.ledger.transact(upload.keys(), upload.decide, upload.more)
     if not desk.ledger.rehearsing:
         upload.look_again()
+    return _complete(upload, outcome)
+
+
+def _complete(upload: Upload, outcome: Outcome) -> Outcome:
     outcome.problems = upload.document.problems
     outcome.received = upload.preparer.now
     return outcome

@@ -1,5 +1,6 @@
 """One upload under decision: its records prepared once, judged against fetched books as often as needed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -216,3 +217,14 @@ class Upload:
         region = f"{self.preparer.speaker.region:0<6}"[:6]
         number = int(self.preparer.sealed[:12] or "0", 16) % 10**10
         return f"{region}{digits17(books.now)[:14]}{number:010d}"
+
+
+def look_again(desk: Desk, uploads: Sequence[Upload]) -> None:
+    """R17 for several uploads that are stored: one look tells which of them an order has overtaken, mostly none."""
+    keys = set().union(*(upload.orders for upload in uploads))
+    if not keys:
+        return
+    now = {key: history.sequence for key, history in desk.ledger.journal.fetch(keys).items()}
+    for upload in uploads:
+        if any(now[key] != number for key, number in upload.orders.items()):
+            upload.look_again()

@@ -2,11 +2,11 @@
 
 import itertools
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from suyuan.ledger.box import Box
-from suyuan.ledger.events import RECORD_VERSION, Event
+from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import History, Journal
 
 Answer = TypeVar("Answer")
@@ -130,6 +130,147 @@ class Books:
         return self.write(event)
 
 
+class Transaction(NamedTuple):
+    """A decision to be taken: what to fetch first, what to fetch then, and how to decide on it."""
+
+    keys: set[str]
+    decide: Callable[[Books], Any]
+    """Reads and writes its books only, and may run several times."""
+    more: Callable[[Books], set[str]] | None = None
+    """All keys that it needs besides, as far as its books can tell by now; asked again until nothing new is missing."""
+
+
+class Failure(NamedTuple):
+    """What became of a transaction that raised: nothing of it was written, and the others were not hurt."""
+
+    error: Exception
+
+
+class _Case:
+    """One transaction on its way: its books as read last, its answer or failure so far."""
+
+    __slots__ = ("answer", "books", "decide", "missing", "more", "wanted")
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.wanted, self.decide, self.more = transaction
+        self.missing: set[str] = set()
+        self.books: Books
+        self.answer: Any = None
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.answer, Failure)
+
+    def asks(self) -> bool:
+        """Whether more keys are missing, now that the last ones are there."""
+        assert self.more is not None, "rounds are counted only where there are any"
+        try:
+            self.missing = self.more(self.books) - self.books.histories.keys()
+        except Exception as error:  # noqa: BLE001  it is the answer of this one; the others go on
+            self.answer = Failure(error)
+            return False
+        return bool(self.missing)
+
+
+class _Grown(NamedTuple):
+    """A history with what earlier decisions of the same append add to it."""
+
+    before: History
+    added: list[Event]
+
+    @property
+    def sequence(self) -> int:
+        return self.before.sequence + len(self.added)
+
+    @property
+    def tail(self) -> Sequence[Event]:
+        return [*self.before.tail, *self.added]
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return [*self.before.events, *self.added]
+
+
+class _Attempt:
+    """One attempt at some cases: what was fetched for all of them, and what they have decided so far, in order."""
+
+    def __init__(self, ledger: "Ledger") -> None:
+        self._ledger = ledger
+        self._fetched: dict[str, History] = {}
+        self._decided: dict[str, list[Event]] = {}
+
+    def read(self, cases: list[_Case]) -> None:
+        """Fetch what the cases ask for, in rounds, each round at once for all of them."""
+        ledger = self._ledger
+        now = ledger.clock()
+        for case in cases:
+            case.books, case.missing, case.answer = ledger.books({}, now), case.wanted, None
+        self._fetch(cases)
+        asking = [case for case in cases if case.more]
+        for _round in range(ROUNDS_MAX):
+            asking = [case for case in asking if case.asks()]
+            if not asking:
+                return
+            self._fetch(asking)
+
+    def _fetch(self, cases: list[_Case]) -> None:
+        fetched, decided = self._fetched, self._decided
+        missing = set().union(*(case.missing for case in cases)) - fetched.keys()
+        if missing:
+            fetched.update(self._ledger.journal.fetch(missing))
+        for case in cases:
+            histories = case.books.histories
+            histories.update((key, fetched[key]) for key in case.missing)
+            if decided:
+                histories.update((key, self._grown(key)) for key in case.missing & decided.keys())
+
+    def _grown(self, key: str) -> _Grown:
+        # As it will be read once stored: what decides must not depend on who else is in the append.
+        added = [decoder.decode(encoder.encode(event)) for event in self._decided[key]]
+        return _Grown(self._fetched[key], added)
+
+    def decide(self, case: _Case) -> bool:
+        """Decide on top of what the others decided; False where that cannot be, and it must be attempted again."""
+        decided = self._decided
+        if not decided.keys().isdisjoint(case.books.histories):
+            self.read([case])
+            if any(self._is_out_of_step(key) for key in decided.keys() & case.books.histories.keys()):
+                return False
+        if case.failed:
+            return True
+        try:
+            case.answer = case.decide(case.books)
+        except Exception as error:  # noqa: BLE001  it is the answer of this one; the others go on
+            case.answer = Failure(error)
+            return True
+        books = case.books
+        unread = (books.sequences.keys() & decided.keys()) - books.histories.keys()
+        case.wanted |= unread
+        if unread:
+            return False
+        if not self._ledger.rehearsing:
+            for event in books.events:
+                decided.setdefault(event.key, []).append(event)
+        return True
+
+    def _is_out_of_step(self, key: str) -> bool:
+        """Whether another wrote this key unread, as if it were new, and it is not."""
+        return self._decided[key][0].sequence != self._fetched[key].sequence + 1
+
+
+def _concerned(cases: list[_Case], stale: Iterable[str]) -> list[_Case]:
+    """The cases that rest on a stale key, or on what another of them wrote that does; all of them if none seems to."""
+    changed = set(stale)
+    found = []
+    for case in cases:
+        written = case.books.sequences.keys()
+        if not changed.isdisjoint(case.books.histories) or not changed.isdisjoint(written):
+            case.wanted |= changed & written
+            changed |= written
+            found.append(case)
+    return found or cases
+
+
 class Ledger:
     """The record of all boxes over any engine that keeps a journal."""
 
@@ -156,25 +297,79 @@ class Ledger:
         Raises:
             Contention: when that happened `ATTEMPTS_MAX` times.
         """
-        wanted = set(keys)
+        (answer,) = self.transact_together([Transaction(set(keys), decide, more)])
+        if isinstance(answer, Failure):
+            raise answer.error
+        decided: Answer = answer
+        return decided
+
+    def transact_together(self, transactions: Iterable[Transaction]) -> list[Any]:
+        """Several transactions with one fetch a round and one durable commit, as if one came after the other.
+
+        Answers what each decided, in order, or a `Failure` with what it raised, `Contention` included. A transaction
+        sees what the ones before it wrote; none is hurt by the failure of another.
+
+        Raises:
+            Exception: the journal did, for a single transaction.
+        """
+        cases = [_Case(transaction) for transaction in transactions]
+        left = cases
         for _ in range(ATTEMPTS_MAX):
-            books = Books(self.journal.fetch(wanted), self.clock(), self._tag, self._numbers)
-            for _round in range(ROUNDS_MAX if more else 0):
-                assert more is not None, "rounds are counted only where there are any"
-                missing = more(books) - books.histories.keys()
-                if not missing:
-                    break
-                books.histories.update(self.journal.fetch(missing))
-            answer = decide(books)
-            if not books.events or self.rehearsing:
-                return answer
+            left = self._attempt_each(left)
+            if not left:
+                break
+        words = f"the same codes changed {ATTEMPTS_MAX} times while this upload was judged; send it again"
+        for case in left:
+            case.answer = Failure(Contention(words))
+        return [case.answer for case in cases]
+
+    def _attempt_each(self, cases: list[_Case]) -> list[_Case]:
+        """Attempt all at once; where what one of them brings cannot be read or stored at all, one by one."""
+        try:
+            return self._attempt(cases)
+        except Exception as error:  # noqa: BLE001  it is the answer of this one
+            if len(cases) == 1:
+                cases[0].answer = Failure(error)
+                return []
+        return [left for case in cases for left in self._attempt_each([case])]
+
+    def _attempt(self, cases: list[_Case]) -> list[_Case]:
+        """Read, decide, append; answers the cases that must be decided again."""
+        attempt = _Attempt(self)
+        attempt.read(cases)
+        decided: list[_Case] = []
+        again: list[_Case] = []
+        for case in cases:
+            (decided if attempt.decide(case) else again).append(case)
+        while decided and (stale := self._append(decided)):
+            concerned = _concerned(decided, stale)
+            again += concerned
+            decided = [case for case in decided if case not in concerned]
+        return again
+
+    def _append(self, cases: list[_Case]) -> list[str]:
+        """Write what the cases have decided, all or nothing; answers the keys that went stale."""
+        events: list[Event] = []
+        expected: dict[str, int] = {}
+        documents: dict[str, bytes] = {}
+        for case in cases:
+            books = case.books
+            if case.failed or not books.events:
+                continue
             seen = books.histories
-            expected = {key: seen[key].sequence if key in seen else 0 for key in books.sequences}
-            stale = self.journal.append(books.events, expected, books.documents)
-            if isinstance(stale, bytes):
-                return answer
-            wanted.update(stale)
-        raise Contention(f"the same codes changed {ATTEMPTS_MAX} times while this upload was judged; send it again")
+            for key in books.sequences:
+                if key not in expected:
+                    expected[key] = seen[key].sequence if key in seen else 0
+            events += books.events
+            documents.update(books.documents)
+        if not events or self.rehearsing:
+            return []
+        stale = self.journal.append(events, expected, documents)
+        return [] if isinstance(stale, bytes) else stale
+
+    def books(self, histories: dict[str, History], now: int) -> Books:
+        """Fresh books on these histories."""
+        return Books(histories, now, self._tag, self._numbers)
 
     def read(self, keys: Iterable[str]) -> dict[str, list[Event]]:
         """Full histories, for queries."""
