@@ -17,7 +17,7 @@ SELLERS = (HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q)
 
 
 def codes(count: int, first: int = 0) -> list[str]:
-    return [f"8234567{number * 2_654_435_761 % 10**13:013d}" for number in range(first, first + count)]
+    return [f"8234567{number * 2_654_435_761 % 10**13:013d}" for number in range(first + 1, first + count + 1)]
 
 
 def paid_claims(node: Node, boxes: list[str]) -> list[int]:
