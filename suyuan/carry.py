@@ -16,6 +16,7 @@ from suyuan.catalogue.exchange import export_table, read_rows
 from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, place_secrets, read_secrets
+from suyuan.storage.audit import Line, chained, head_of
 from suyuan.storage.tables import Accounts, Tables
 
 VERSION = 1
@@ -52,14 +53,17 @@ class Manifest(msgspec.Struct, kw_only=True):
     accounts_hash: str
     secrets_mark: str
     """Hash of the node's secrets: pseudonyms of two nodes match only where it is the same."""
+    audit_head: str = ""
+    """Number and hash of the last line of the audit record; empty where there is none."""
 
 
 def export_node(node: Node, path: Path, *, secrets: bool = False) -> Manifest:
     """Write everything a node holds into one file, for its owner only; `secrets` adds the keys of pseudonyms and seals.
 
     The file is a zip archive with the entries `events` and `documents` (frames of 4 bytes of length and the bytes),
-    `catalogue/<table>.csv`, `accounts.json`, `manifest.json`, and `secrets` if asked for. Its comment is the SHA-256 of
-    all bytes before the comment. An older file of the name is replaced once this one is complete.
+    `catalogue/<table>.csv`, `accounts.json`, `audit` (lines of JSON), `manifest.json`, and `secrets` if asked for. Its
+    comment is the SHA-256 of all bytes before the comment. An older file of the name is replaced once this one is
+    complete.
     """
     unfinished = path.with_name(path.name + ".part")
     try:
@@ -96,7 +100,8 @@ def import_node(folder: Path, path: Path) -> Manifest:
             _fill(node, archive)
             node.reload_catalogue()
             found = _manifest_of(node)
-    if found != manifest:
+            expected = msgspec.structs.replace(manifest, accounts_hash=_hash(msgspec.json.encode(_accounts(archive))))
+    if found != expected:
         raise FileRefused(f"what came of {path} is not what it holds: delete {folder} and report this")
     (folder / IMPORTING).unlink()
     return manifest
@@ -115,10 +120,15 @@ def _write_entries(node: Node, archive: zipfile.ZipFile, *, secrets: bool) -> Ma
     for name, data in tables.items():
         archive.writestr(name, data)
     archive.writestr("accounts.json", accounts)
+    head = ""
+    with archive.open("audit", "w", force_zip64=True) as out:
+        for line in node.audit.lines():
+            out.write(msgspec.json.encode(line) + b"\n")
+            head = head_of(line)
     keys = b"".join(node.privacy.keys())
     if secrets:
-        archive.writestr("secrets", keys)
-    manifest = _manifest(events, documents, tables, accounts, keys)
+        archive.writestr("secrets", keys + node.signer.seed)
+    manifest = _manifest(events, documents, tables, accounts, keys=keys, audit_head=head)
     archive.writestr(MANIFEST, msgspec.json.encode(manifest))
     return manifest
 
@@ -130,12 +140,19 @@ def _manifest_of(node: Node) -> Manifest:
         _measured(_document_frames(node.journal)),
         _catalogue_files(node.tables),
         _accounts_file(node.tables),
-        b"".join(node.privacy.keys()),
+        keys=b"".join(node.privacy.keys()),
+        audit_head=node.audit.verify().head,
     )
 
 
 def _manifest(
-    events: tuple[int, str], documents: tuple[int, str], tables: dict[str, bytes], accounts: bytes, keys: bytes
+    events: tuple[int, str],
+    documents: tuple[int, str],
+    tables: dict[str, bytes],
+    accounts: bytes,
+    *,
+    keys: bytes,
+    audit_head: str,
 ) -> Manifest:
     return Manifest(
         events=events[0],
@@ -145,6 +162,7 @@ def _manifest(
         catalogue_hash=_hash(*tables.values()),
         accounts_hash=_hash(accounts),
         secrets_mark=_hash(keys)[:16],
+        audit_head=audit_head,
     )
 
 
@@ -226,10 +244,11 @@ def _verified(archive: zipfile.ZipFile, path: Path) -> Manifest:
         tables = {f"catalogue/{table.name}.csv": archive.read(f"catalogue/{table.name}.csv") for table in TABLES}
         accounts = archive.read("accounts.json")
         _catalogue(archive)
-        msgspec.json.decode(accounts, type=Accounts)
+        _accounts(archive)
+        head = _chained_lines(archive)
     except (KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError, EOFError, OSError) as error:
         raise FileRefused(f"{path} is damaged: {error}") from error
-    found = _manifest(events, documents, tables, accounts, b"")
+    found = _manifest(events, documents, tables, accounts, keys=b"", audit_head=head)
     if msgspec.structs.replace(found, secrets_mark=manifest.secrets_mark) != manifest:
         raise FileRefused(f"{path} does not hold what its manifest says: {events[0]} of {manifest.events} events")
     return manifest
@@ -250,7 +269,8 @@ def _check_folder(folder: Path, path: Path, manifest: Manifest, keys: bytes) -> 
         raise FolderRefused(f"{folder} holds a node already: import into an empty folder")
     check_folder(folder)
     held = b"".join(read_secrets(folder).keys()) if (folder / SECRETS).exists() else b""
-    if _hash(held or keys)[:16] != manifest.secrets_mark:
+    # The key that signs follows the two that the mark is about; files from before there was one lack it.
+    if _hash(held or keys[: 32 + 16])[:16] != manifest.secrets_mark:
         raise FolderRefused(
             f"{path} belongs with other secrets than are at hand: its pseudonyms and seals would not match. Export "
             f"with --with-secrets, or first copy {SECRETS} of the node it came from into {folder}"
@@ -267,7 +287,9 @@ def _fill(node: Node, archive: zipfile.ZipFile) -> None:
         while events_page := list(islice(events, PAGE)):
             _append(node.journal, events_page)
     node.tables.save_catalogue(_catalogue(archive))
-    node.tables.import_accounts(msgspec.json.decode(archive.read("accounts.json"), type=Accounts))
+    node.tables.import_accounts(_accounts(archive))
+    for lines in _grouped(_audit_lines(archive)):
+        node.audit.restore(lines)
 
 
 def _append(journal: Journal, page: list[Event]) -> None:
@@ -292,6 +314,34 @@ def _catalogue(archive: zipfile.ZipFile) -> Content:
             raise ValueError(f"catalogue/{table.name}.csv: {reading.fatal or f'lines {[*reading.rejected][:3]}'}")
         setattr(content, table.name, [row for _, row in reading.rows])
     return content
+
+
+def _accounts(archive: zipfile.ZipFile) -> Accounts:
+    """The accounts in the file, of this or an earlier schema."""
+    return msgspec.json.decode(archive.read("accounts.json"), type=Accounts)
+
+
+def _audit_lines(archive: zipfile.ZipFile) -> Iterator[Line]:
+    """The lines of the audit record; none in a file from before there was one."""
+    if "audit" in archive.namelist():
+        with archive.open("audit") as source:
+            for text in source:
+                yield msgspec.json.decode(text, type=Line)
+
+
+def _chained_lines(archive: zipfile.ZipFile) -> str:
+    """The head of the audit record in the file; raises ValueError where its chain is broken."""
+    number, before = 0, ""
+    for line in _audit_lines(archive):
+        if line.number != number + 1 or line.hash != chained(before, line):
+            raise ValueError(f"line {line.number} of the audit record is not as it was written")
+        number, before = line.number, line.hash
+    return f"{number} {before}" if number else ""
+
+
+def _grouped(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while group := list(islice(lines, PAGE)):
+        yield group
 
 
 # Frames

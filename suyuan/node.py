@@ -2,6 +2,7 @@
 
 import os
 import secrets as random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,8 +18,11 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
+from suyuan.ledger.signer import Signer
 from suyuan.settings import FILE, Settings, read_settings
 from suyuan.settlement.policy import PRESETS
+from suyuan.storage.audit import FILE as AUDIT
+from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.memory import MemoryJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
@@ -42,6 +46,8 @@ class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
 class _Secrets(msgspec.Struct):
     person_key: bytes
     seal_key: bytes
+    sign_key: bytes = b""
+    """Folders from before there was one get theirs when it is first needed."""
 
 
 def system_clock() -> int:
@@ -93,7 +99,7 @@ class Node:
         privacy = _privacy(folder)
         journal = _journal(folder, settings)
         try:
-            tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:")
+            tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:", privacy)
         except BaseException:
             journal.close()
             raise
@@ -142,6 +148,17 @@ class Node:
         path = self.folder / LISTS if self.settings.engine != "memory" else None
         return Views.open(path, self.journal, VIEWS)
 
+    @cached_property
+    def audit(self) -> AuditRecord:
+        """Who opened personal data or changed an account; opened when somebody first does."""
+        path = self.folder / AUDIT if self.settings.engine != "memory" else None
+        return AuditRecord.open(path, lambda head: self.tables.set_meta(HEAD, head))
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The node's own signature, made once."""
+        return _signer(self.folder)
+
     def take(self, document: Document, by: str = "") -> Outcome:
         """Take one document in (`intake.take`)."""
         from suyuan.intake import take  # noqa: PLC0415  as for the desk
@@ -168,6 +185,8 @@ class Node:
         """Release the folder."""
         if "views" in self.__dict__:
             self.views.close()
+        if "audit" in self.__dict__:
+            self.audit.close()
         self.journal.close()
         self.tables.close()
 
@@ -223,7 +242,7 @@ def _privacy(folder: Path) -> Privacy:
     if not path.exists():
         if (folder / JOURNAL).exists():
             raise NodeUnusable(f"{path} is missing beside a journal: restore it, or pseudonyms would no longer match")
-        place_secrets(folder, b"".join(Privacy.new().keys()))
+        place_secrets(folder, b"".join((*Privacy.new().keys(), Signer.new().seed)))
     return read_secrets(folder)
 
 
@@ -233,29 +252,60 @@ def read_secrets(folder: Path) -> Privacy:
     Raises:
         NodeUnusable: they cannot be read.
     """
+    kept = _kept_secrets(folder)
+    try:
+        return Privacy(kept.person_key, kept.seal_key)
+    except ValueError as error:
+        raise NodeUnusable(f"{folder / SECRETS} cannot be used: {error}; restore it from its backup") from error
+
+
+def _kept_secrets(folder: Path) -> _Secrets:
     path = folder / SECRETS
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Secrets)
-        return Privacy(kept.person_key, kept.seal_key)
+        return msgspec.json.decode(path.read_bytes(), type=_Secrets)
     except (OSError, msgspec.DecodeError, ValueError) as error:
         raise NodeUnusable(f"{path} cannot be read: {error}; restore it from its backup") from error
 
 
+def _signer(folder: Path) -> Signer:
+    """The key that signs; an older folder gets one, whose owner by now is this process alone (it holds the journal)."""
+    with _SIGNER_MADE_ONCE:
+        kept = _kept_secrets(folder)
+        if not kept.sign_key:
+            kept = _Secrets(kept.person_key, kept.seal_key, Signer.new().seed)
+            _write_secrets(folder, kept, anew=False)
+    try:
+        return Signer(kept.sign_key)
+    except ValueError as error:
+        raise NodeUnusable(f"{folder / SECRETS} cannot be used: {error}; restore it from its backup") from error
+
+
+_SIGNER_MADE_ONCE = threading.Lock()
+
+
 def place_secrets(folder: Path, keys: bytes) -> None:
-    """Write a node's two secrets (32 and 16 bytes) into its folder, for its owner only, whole or not at all.
+    """Write a node's secrets (32, 16 and, but for old ones, 32 bytes) into its folder, whole or not at all.
 
     Secrets that are there already stay: of two processes that make a node at the same time, the first one's hold.
 
     Raises:
         NodeUnusable: the folder cannot be written.
     """
+    _write_secrets(folder, _Secrets(keys[:32], keys[32:48], keys[48:]), anew=True)
+
+
+def _write_secrets(folder: Path, secrets: _Secrets, *, anew: bool) -> None:
+    """Into the folder, for its owner only; `anew` leaves those alone that are there."""
     path = folder / SECRETS
     unfinished = folder / f".{SECRETS}.{random.token_hex(4)}"
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(_Secrets(keys[:32], keys[32:])))
+            file.write(msgspec.json.encode(secrets))
             file.flush()
             os.fsync(file.fileno())
+        if not anew:
+            unfinished.replace(path)
+            return
         with suppress(FileExistsError):
             os.link(unfinished, path)
         unfinished.unlink()

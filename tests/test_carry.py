@@ -43,6 +43,9 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
         node.reload_catalogue()
         node.tables.create_credential(PHARMACY)
         node.tables.add_person("li", "inspector", region="440100")
+        node.tables.set_password("li", "one box, one code")
+        node.audit.append("person.add", "li", "new in the office")
+        node.audit.append("trace.read", BOXES[0], "case 7", who="li", role="inspector")
         times = ",2026-03-01 10:00:00"
         send(node, MAKER, "kind,code,event_time,lot", *(f"produced,{box}{times},L1" for box in BOXES))
         send(node, MAKER, "kind,code,event_time,parent", *(f"packed,{box}{times},{CARTON}" for box in BOXES))
@@ -92,6 +95,11 @@ def test_the_twin_answers_as_the_first_one_did(lived_in: Path, exported: tuple[P
         assert again == answers
         assert twin.privacy.unseal(twin.journal.document(document) or b"") == raw
         assert [person.name for person in twin.tables.list_people()] == ["li"]
+        assert twin.tables.try_password("li", "one box, one code")[0] is not None
+        [key] = twin.tables.list_credentials()
+        assert twin.tables.secret_of(key)
+        assert [line.reason for line in twin.audit.lines()] == ["new in the office", "case 7"]
+        assert twin.audit.verify(exported[1].audit_head).faults == []
         assert twin.journal.due(1 << 62, 1000) == []
 
 
@@ -159,7 +167,9 @@ def resigned(source: Path, goal: Path, **changed: bytes) -> Path:
     return goal
 
 
-@pytest.mark.parametrize("entry", ["events", "documents", "accounts_json", "catalogue_parties_csv", "manifest_json"])
+@pytest.mark.parametrize(
+    "entry", ["events", "documents", "accounts_json", "audit", "catalogue_parties_csv", "manifest_json"]
+)
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01x", b"\x00\x00\x00\x09x"])
 def test_what_does_not_keep_to_its_manifest_is_refused(
     exported: tuple[Path, Manifest], tmp_path: Path, entry: str, content: bytes
@@ -168,6 +178,31 @@ def test_what_does_not_keep_to_its_manifest_is_refused(
     with pytest.raises(FileRefused):
         import_node(tmp_path / "twin", path)
     assert not (tmp_path / "twin").exists()
+
+
+def test_an_export_from_before_there_were_passwords_and_an_audit_record_comes_in(
+    exported: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    path, manifest = exported
+    with zipfile.ZipFile(path) as archive:
+        accounts = msgspec.json.decode(archive.read("accounts.json"))
+    older = {
+        "credentials": [
+            {name: one[name] for name in ("id", "institution", "salt", "digest", "created", "revoked")}
+            for one in accounts["credentials"]
+        ],
+        "people": [
+            {name: one[name] for name in ("name", "role", "institution", "region", "disabled")}
+            for one in accounts["people"]
+        ],
+    }
+    text = msgspec.json.encode(older)
+    told = msgspec.structs.replace(manifest, accounts_hash=carry._hash(text), audit_head="")
+    entries = {"accounts_json": text, "audit": b"", "manifest_json": msgspec.json.encode(told)}
+    with imported(resigned(path, tmp_path / "older.zip", **entries), tmp_path / "twin") as twin:
+        assert [person.name for person in twin.tables.list_people()] == ["li"]
+        assert len(twin.tables.list_credentials()) == 1
+        assert list(twin.audit.lines()) == []
 
 
 def test_a_file_of_another_version_is_refused_with_both_named(exported: tuple[Path, Manifest], tmp_path: Path) -> None:

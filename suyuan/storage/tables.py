@@ -1,10 +1,7 @@
 """Tables beside the journal: catalogue, credentials, people and settings, on SQLite here and PostgreSQL on a server."""
 
-import hashlib
-import hmac
-import secrets
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,62 +14,48 @@ from suyuan.catalogue.columns import notes
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.dating import in_sequence, overlap
 from suyuan.catalogue.parties import Delegation
+from suyuan.ledger.privacy import Privacy
 from suyuan.storage.clients import Client, ClientRows
+from suyuan.storage.credentials import (
+    Credential,
+    CredentialTables,
+    IssuedCredential,
+    TablesError,
+    credential_table,
+    credential_values,
+)
+from suyuan.storage.people import ROLES, Password, PeopleSchema, PeopleTables, Person, Request, Session
 
-SCHEMA_VERSION = 1
-"""Raised with every change of a column, together with the step that brings an older file up to it."""
+__all__ = [
+    "ROLES",
+    "SCHEMA_VERSION",
+    "Accounts",
+    "Credential",
+    "IssuedCredential",
+    "Password",
+    "Person",
+    "Request",
+    "Session",
+    "Tables",
+    "TablesError",
+]
 
-ROLES = ("institution", "firm", "agency", "inspector", "drug_regulator", "vendor", "administrator")
-"""Who sees what is decided by role (spec/settlement.md); citizens need no account."""
+SCHEMA_VERSION = 2
+"""Raised with every change of a column, together with the step in `STEPS` that brings an older file up to it."""
 
 _ROWS_PER_INSERT = 20_000
 _IN_MEMORY = ":memory:"
 _TYPES: dict[Any, type[Any]] = {str: sa.Text, int: sa.BigInteger, bool: sa.Boolean, date: sa.Date}
 
 
-class TablesError(Exception):
-    """The tables cannot be used or a change cannot be made; the text says what to do."""
-
-
-class Credential(msgspec.Struct, frozen=True):
-    """A key with which an institution or firm signs in. The secret itself is never kept."""
-
-    id: str
-    institution: str
-    """Party code of the one it speaks as."""
-    salt: str
-    digest: str
-    """SHA-256 of salt and secret; a secret of 256 random bits needs no slow hash."""
-    created: datetime
-    revoked: datetime | None = None
-
-
-class IssuedCredential(msgspec.Struct, frozen=True):
-    """A new key with its secret, shown this once."""
-
-    id: str
-    institution: str
-    secret: str
-
-
-class Person(msgspec.Struct, frozen=True):
-    """Somebody who works with the system, and for whom."""
-
-    name: str
-    """Account name, unique."""
-    role: str
-    institution: str = ""
-    region: str = ""
-    """Six-digit division code, for inspectors and agencies."""
-    disabled: bool = False
-
-
 class Accounts(msgspec.Struct):
-    """All credentials, people and message clients, for the export and import of a whole node."""
+    """All credentials, people and message clients, for the export and import of a whole node; no sessions."""
 
     credentials: list[Credential] = []
     people: list[Person] = []
     clients: list[Client] = []
+    passwords: list[Password] = []
+    requests: list[Request] = []
 
 
 _METADATA = sa.MetaData()
@@ -95,40 +78,48 @@ _META = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-_CREDENTIALS = sa.Table(
-    "credentials",
-    _METADATA,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("institution", sa.Text, nullable=False, index=True),
-    sa.Column("salt", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("created", sa.BigInteger, nullable=False),
-    sa.Column("revoked", sa.BigInteger),
-)
-"""Times are µs since 1970 UTC, as in the journal."""
-_PEOPLE = sa.Table(
-    "people",
-    _METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("institution", sa.Text, nullable=False),
-    sa.Column("region", sa.Text, nullable=False),
-    sa.Column("disabled", sa.Boolean, nullable=False),
-)
+_CREDENTIALS = credential_table(_METADATA)
+_PEOPLE = PeopleSchema(_METADATA)
 _CLIENTS = ClientRows(_METADATA)
 
 
-class Tables:
+def _to_version_2(connection: sa.Connection) -> None:
+    """Keys of more kinds that end by themselves; people with a fund and a name at a sign-on server.
+
+    Software has keys and no account: a person recorded as `institution` becomes one with the least rights there.
+    """
+    for table, columns in (
+        (_CREDENTIALS, ("kind", "sealed", "public_key", "networks", "label", "valid_until", "made_by")),
+        (_PEOPLE.people, ("fund", "subject")),
+    ):
+        for name in columns:
+            column = sa.schema.CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
+    people = _PEOPLE.people
+    connection.execute(people.update().where(people.c.role == "institution").values(role="clerk"))
+
+
+STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _to_version_2}
+"""From each older version the step to the next; new tables need none."""
+
+
+class Tables(CredentialTables, PeopleTables):
     """One open set of tables. Every public function is one transaction; threads may share it."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    _credentials = _CREDENTIALS
+    _schema = _PEOPLE
+
+    def __init__(self, engine: sa.Engine, privacy: Privacy | None = None) -> None:
+        super().__init__()
         self._engine = engine
+        self._privacy = privacy
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str, privacy: Privacy | None = None) -> Self:
         """Open or create tables in a SQLite file, or at a SQLAlchemy address such as `postgresql+psycopg://…`.
 
-        `:memory:` keeps them until they are closed.
+        `:memory:` keeps them until they are closed. With the node's secrets, keys can also sign (HMAC-SM3); without,
+        new ones serve as bearer keys alone.
 
         Raises:
             TablesError: the file is no SQLite database, cannot be opened, or was written by a newer program.
@@ -137,10 +128,13 @@ class Tables:
         engine = _engine(address)
         try:
             with engine.begin() as connection:
-                _check_version(connection, address)
+                held = _version(connection, address)
                 _METADATA.create_all(connection)
-                if _meta(connection, "schema") is None:
+                if held is None:
                     _save(connection, Content(), _CATALOGUE)
+                for version in range(held or SCHEMA_VERSION, SCHEMA_VERSION):
+                    STEPS[version](connection)
+                if held != SCHEMA_VERSION:
                     _set_meta(connection, "schema", str(SCHEMA_VERSION))
         except DatabaseError as fault:
             engine.dispose()
@@ -149,7 +143,7 @@ class Tables:
         except TablesError:
             engine.dispose()
             raise
-        return cls(engine)
+        return cls(engine, privacy)
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
@@ -194,94 +188,31 @@ class Tables:
             connection.execute(table.insert(), msgspec.structs.asdict(row))
         return row
 
-    # Credentials and people
-
-    def create_credential(self, institution: str) -> IssuedCredential:
-        """A new key for an institution or firm; the only moment at which its secret can be read."""
-        issued = IssuedCredential(secrets.token_hex(8), institution, secrets.token_urlsafe(32))
-        salt = secrets.token_hex(16)
-        row = Credential(issued.id, institution, salt, _digest(salt, issued.secret), datetime.now(UTC))
-        with self._engine.begin() as connection:
-            connection.execute(_CREDENTIALS.insert(), _credential_values(row))
-        return issued
-
-    def check_credential(self, credential_id: str, secret: str) -> str | None:
-        """The institution the key belongs to; None for an unknown or revoked key or a wrong secret."""
-        with self._engine.begin() as connection:
-            found = connection.execute(_CREDENTIALS.select().where(_CREDENTIALS.c.id == credential_id)).first()
-        if found is None or found.revoked is not None:
-            return None
-        right = hmac.compare_digest(found.digest, _digest(found.salt, secret))
-        return str(found.institution) if right else None
-
-    def list_credentials(self, institution: str = "") -> list[Credential]:
-        """All keys, or those of one institution, oldest first; revoked ones included."""
-        query = _CREDENTIALS.select().order_by(_CREDENTIALS.c.created, _CREDENTIALS.c.id)
-        if institution:
-            query = query.where(_CREDENTIALS.c.institution == institution)
-        with self._engine.begin() as connection:
-            return [_credential(row) for row in connection.execute(query)]
-
-    def revoke(self, credential_id: str) -> None:
-        """End a key at once. Revoking twice keeps the first time.
-
-        Raises:
-            TablesError: there is no such key.
-        """
-        own = _CREDENTIALS.c.id == credential_id
-        with self._engine.begin() as connection:
-            if connection.execute(_CREDENTIALS.select().where(own)).first() is None:
-                raise TablesError(f"There is no credential {credential_id!r}. List the credentials to see their ids.")
-            open_key = sa.and_(own, _CREDENTIALS.c.revoked.is_(None))
-            connection.execute(_CREDENTIALS.update().where(open_key).values(revoked=_micros(datetime.now(UTC))))
-
-    def add_person(self, name: str, role: str, institution: str = "", region: str = "") -> Person:
-        """Record somebody with a role, for an institution or a region.
-
-        Raises:
-            TablesError: the name is taken or empty, or the role is not one of `ROLES`.
-        """
-        if role not in ROLES:
-            raise TablesError(f"There is no role {role!r}. Use one of: {', '.join(ROLES)}.")
-        if not name.strip():
-            raise TablesError("A person needs a name. Give an account name.")
-        person = Person(name.strip(), role, institution, region)
-        with self._engine.begin() as connection:
-            if connection.execute(_PEOPLE.select().where(_PEOPLE.c.name == person.name)).first() is not None:
-                raise TablesError(f"The name {person.name!r} is taken. Choose another.")
-            connection.execute(_PEOPLE.insert(), msgspec.structs.asdict(person))
-        return person
-
-    def list_people(self) -> list[Person]:
-        """Everybody by name, disabled ones included."""
-        with self._engine.begin() as connection:
-            return [Person(*row) for row in connection.execute(_PEOPLE.select().order_by(_PEOPLE.c.name))]
-
-    def disable_person(self, name: str, disabled: bool = True) -> None:  # noqa: FBT001, FBT002  reads as said
-        """Lock somebody out, or let them in again.
-
-        Raises:
-            TablesError: there is nobody of that name.
-        """
-        with self._engine.begin() as connection:
-            change = _PEOPLE.update().where(_PEOPLE.c.name == name).values(disabled=disabled)
-            if not connection.execute(change).rowcount:
-                raise TablesError(f"There is nobody named {name!r}. List the people to see their names.")
+    # Accounts as a whole
 
     def export_accounts(self) -> Accounts:
-        """All credentials (hashed) and people."""
-        return Accounts(self.list_credentials(), self.list_people(), self.list_clients())
+        """All credentials (hashed and sealed), people and what is kept of their passwords."""
+        with self._engine.begin() as connection:
+            passwords = [Password(*row) for row in connection.execute(_PEOPLE.passwords.select().order_by("name"))]
+            requests = [Request(*row) for row in connection.execute(_PEOPLE.requests.select().order_by("asked", "id"))]
+        return Accounts(self.list_credentials(), self.list_people(), self.list_clients(), passwords, requests)
 
     def import_accounts(self, accounts: Accounts) -> None:
-        """Replace all credentials and people, in one transaction."""
+        """Replace all credentials and people, in one transaction; every session ends."""
+        rows: tuple[tuple[sa.Table, list[dict[str, Any]]], ...] = (
+            (_CREDENTIALS, [credential_values(row) for row in accounts.credentials]),
+            (_PEOPLE.people, [msgspec.structs.asdict(row) for row in accounts.people]),
+            (_PEOPLE.passwords, [msgspec.structs.asdict(row) for row in accounts.passwords]),
+            (_PEOPLE.requests, [msgspec.structs.asdict(row) for row in accounts.requests]),
+            (_PEOPLE.sessions, []),
+        )
         with self._engine.begin() as connection:
-            connection.execute(_CREDENTIALS.delete())
-            connection.execute(_PEOPLE.delete())
-            if accounts.credentials:
-                connection.execute(_CREDENTIALS.insert(), [_credential_values(row) for row in accounts.credentials])
-            if accounts.people:
-                connection.execute(_PEOPLE.insert(), [msgspec.structs.asdict(person) for person in accounts.people])
+            for table, values in rows:
+                connection.execute(table.delete())
+                if values:
+                    connection.execute(table.insert(), values)
             _CLIENTS.replace(connection, accounts.clients)
+        self._forget()
 
     # Clients of the NHSA address
 
@@ -355,18 +286,22 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  the dr
     cursor.close()
 
 
-def _check_version(connection: sa.Connection, where: str) -> None:
-    """Refuse tables of a newer program: it may have meant something that this one would destroy."""
+def _version(connection: sa.Connection, where: str) -> int | None:
+    """The version of the tables; None for new ones.
+
+    Those of a newer program are refused: it may have meant something that this one would destroy.
+    """
     if not sa.inspect(connection).has_table("meta"):
-        return
+        return None
     found = _meta(connection, "schema")
     if found is None:
-        return
-    if not found.isdigit() or int(found) > SCHEMA_VERSION:
+        return None
+    if not found.isdigit() or not 0 < int(found) <= SCHEMA_VERSION:
         raise TablesError(
             f"{where} has tables of version {found}; this program knows versions up to {SCHEMA_VERSION}. "
             "Use the newer program that wrote them, or another data folder."
         )
+    return int(found)
 
 
 def _meta(connection: sa.Connection, key: str) -> str | None:
@@ -400,24 +335,3 @@ def _replace(connection: sa.Connection, table: sa.Table, rows: list[Any]) -> Non
         values = [msgspec.to_builtins(row) for row in rows[start : start + _ROWS_PER_INSERT]]
         ordered = [tuple(row.values()) for row in values] if insert.positional else values
         connection.exec_driver_sql(str(insert), ordered)
-
-
-def _digest(salt: str, secret: str) -> str:
-    return hashlib.sha256(f"{salt}:{secret}".encode()).hexdigest()
-
-
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000)
-
-
-def _credential_values(row: Credential) -> dict[str, Any]:
-    values = msgspec.structs.asdict(row)
-    values["created"] = _micros(row.created)
-    values["revoked"] = None if row.revoked is None else _micros(row.revoked)
-    return values
-
-
-def _credential(row: Any) -> Credential:  # noqa: ANN401  a row of the driver
-    revoked = None if row.revoked is None else datetime.fromtimestamp(row.revoked / 1_000_000, UTC)
-    created = datetime.fromtimestamp(row.created / 1_000_000, UTC)
-    return Credential(row.id, row.institution, row.salt, row.digest, created, revoked)

@@ -1,0 +1,151 @@
+"""The audit record: every line is on disk before it counts, and no line is altered, dropped or moved unseen."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from suyuan.storage.audit import AuditBroken, AuditRecord, Line
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.sqlite"
+
+
+@pytest.fixture
+def record(path: Path) -> Iterator[AuditRecord]:
+    opened = AuditRecord.open(path)
+    for number in range(1, 8):
+        opened.append("trace.read", f"box {number}", f"case {number}", who="li", role="inspector")
+    yield opened
+    opened.close()
+
+
+def tampered(path: Path, *statements: str) -> None:
+    """Somebody with the file and a tool takes the guards off and changes it."""
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TRIGGER lines_stay")
+        raw.execute("DROP TRIGGER lines_remain")
+        for statement in statements:
+            raw.execute(statement)
+    raw.close()
+
+
+def test_a_whole_record_verifies_and_tells_its_head(record: AuditRecord) -> None:
+    verified = record.verify()
+    assert (verified.lines, verified.faults) == (7, [])
+    assert verified.head.startswith("7 ")
+    assert record.verify(verified.head).faults == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "fault"),
+    [
+        (["UPDATE lines SET reason = 'curiosity' WHERE number = 3"], "line 3 is not as it was written"),
+        (["UPDATE lines SET at = at - 1 WHERE number = 7"], "line 7 is not as it was written"),
+        (["DELETE FROM lines WHERE number = 4"], "lines 4 to 4 are missing"),
+        (
+            ["DELETE FROM lines WHERE number = 4", "UPDATE lines SET number = number - 1 WHERE number > 4"],
+            "line 4 is not as it was written",
+        ),
+        (
+            [
+                "UPDATE lines SET number = 100 WHERE number = 2",
+                "UPDATE lines SET number = 2 WHERE number = 3",
+                "UPDATE lines SET number = 3 WHERE number = 100",
+            ],
+            "line 2 is not as it was written",
+        ),
+        (["DELETE FROM lines WHERE number > 5"], "noted as the head, is missing"),
+        (["DELETE FROM lines"], "noted as the head, is missing"),
+    ],
+)
+def test_a_line_altered_dropped_moved_or_cut_off_is_found(
+    record: AuditRecord, path: Path, statements: list[str], fault: str
+) -> None:
+    head = record.verify().head
+    tampered(path, *statements)
+    assert any(fault in found for found in record.verify(head).faults)
+
+
+def test_a_record_written_anew_from_the_first_line_is_found_by_a_head_noted_earlier(path: Path, tmp_path: Path) -> None:
+    first, second = AuditRecord.open(path), AuditRecord.open(tmp_path / "forged.sqlite")
+    first.append("trace.read", "box 1", "case 1")
+    second.append("trace.read", "box 1", "case 2")
+    assert second.verify().faults == []
+    assert second.verify(first.verify().head).faults == ["line 1 is not the one that was noted as the head"]
+    first.close()
+    second.close()
+
+
+def test_the_file_itself_refuses_to_change_or_lose_a_line(record: AuditRecord, path: Path) -> None:
+    raw = sqlite3.connect(path)
+    for statement in ("UPDATE lines SET who = 'nobody'", "DELETE FROM lines"):
+        with pytest.raises(sqlite3.DatabaseError, match="lines are never"):
+            raw.execute(statement)
+    raw.close()
+
+
+def test_threads_and_openings_write_one_chain(record: AuditRecord, path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: record.append("many", str(number)), range(100)))
+    other = AuditRecord.open(path)
+    other.append("another process", "x")
+    record.append("the first again", "y")
+    assert record.verify().faults == []
+    assert [line.number for line in other.lines()] == list(range(1, 110))
+    other.close()
+
+
+def test_the_head_is_kept_elsewhere_with_every_line(path: Path) -> None:
+    heads: list[str] = []
+    record = AuditRecord.open(path, heads.append)
+    record.append("one", "x")
+    record.append("two", "y")
+    assert heads == [f"{line.number} {line.hash}" for line in record.lines()]
+    record.close()
+
+
+def test_lines_are_found_from_the_latest_back(record: AuditRecord) -> None:
+    def numbers(lines: list[Line]) -> list[int]:
+        return [line.number for line in lines]
+
+    assert numbers(record.find(limit=3)) == [7, 6, 5]
+    assert numbers(record.find(limit=3, before=5)) == [4, 3, 2]
+    assert numbers(record.find(text="case 2")) == [2]
+    assert numbers(record.find(text="%")) == []
+    assert numbers(record.find(action="trace")) == [7, 6, 5, 4, 3, 2, 1]
+    assert numbers(record.find(action="key")) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from suyuan.storage.audit import AuditRecord
+record = AuditRecord.open(Path(sys.argv[1]))
+for number in range(20):
+    line = record.append("trace.read", str(number))
+    os.write(1, f"{line.number} {line.hash}\\n".encode())
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_was_recorded_before_a_kill_is_there_after_it(path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False, text=True)
+    assert ran.returncode == -9
+    heads = ran.stdout.splitlines()
+    assert len(heads) == 20
+    record = AuditRecord.open(path)
+    assert record.verify(*heads).faults == []
+    record.close()
+
+
+def test_a_file_that_is_no_record_is_refused_with_words(path: Path) -> None:
+    path.write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(AuditBroken, match="cannot be opened"):
+        AuditRecord.open(path)
