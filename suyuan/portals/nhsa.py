@@ -16,7 +16,7 @@ from suyuan.formats.nhsa.settle import require_scans
 from suyuan.formats.times import digits17
 from suyuan.intake.desk import day_of
 from suyuan.portals.access import EVERYBODY, OFFICIALS, SENDERS, Role, caller_of
-from suyuan.portals.nhsa_proofs import NotProven, Proofs
+from suyuan.portals.nhsa_proofs import NotProven, Proofs, proofs_of
 from suyuan.portals.problem import Refused
 from suyuan.portals.signatures import sm3
 from suyuan.portals.site import Site, site_of
@@ -71,7 +71,7 @@ def _proofs(request: Request, site: Site) -> Proofs:
     """The proofs of this site, made when it is first called."""
     state = request.app.state
     if not hasattr(state, "nhsa_proofs"):
-        state.nhsa_proofs = Proofs(site.node)
+        state.nhsa_proofs = proofs_of(site.node)
     proofs = state.nhsa_proofs
     assert isinstance(proofs, Proofs), "set here alone"
     return proofs

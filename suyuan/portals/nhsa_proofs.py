@@ -9,9 +9,11 @@ from urllib.parse import unquote
 
 from suyuan.formats.nhsa.envelope import Envelope, signed_text
 from suyuan.intake.desk import day_of
+from suyuan.ledger.privacy import Privacy
 from suyuan.node import Node
 from suyuan.portals.signatures import KeyWrong, hmac_sm3, same, verify_sm2, x_tif_signature
 from suyuan.storage.clients import Client
+from suyuan.storage.tables import Tables
 
 CLOCKS_APART = 600
 """Seconds by which the clock of a caller who signs may differ from ours."""
@@ -35,12 +37,18 @@ class NotProven(Exception):  # noqa: N818  the reader's word for it
     """The call is nobody's; the words, in Chinese, say what was wrong and what to do."""
 
 
+def proofs_of(node: Node) -> "Proofs":
+    """The proofs of an open node."""
+    return Proofs(node.tables, node.privacy, node.ledger.clock)
+
+
 class Proofs:
     """What proves who calls. Tokens and sign-in numbers follow from the node's secret: they hold after a restart."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._secret = hmac_sm3(node.privacy.keys()[1], b"suyuan nhsa address")
+    def __init__(self, tables: Tables, privacy: Privacy, clock: Callable[[], int]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._secret = hmac_sm3(privacy.keys()[1], b"suyuan nhsa address")
         self._clients: dict[str, tuple[float, Client | None]] = {}
         self._used: dict[str, tuple[float, bytes]] = {}
         """Signatures seen, with the end of their time and a digest of the body that they came with."""
@@ -63,7 +71,7 @@ class Proofs:
 
     def client(self, institution: str) -> Client:
         """What is agreed with an institution."""
-        known = self._remembered(f"code {institution}", lambda: self._node.tables.client(institution))
+        known = self._remembered(f"code {institution}", lambda: self._tables.client(institution))
         return known or Client(institution=institution)
 
     def _remembered(self, name: str, ask: Callable[[], Client | None]) -> Client | None:
@@ -90,7 +98,7 @@ class Proofs:
         """The institution that signed the x-tif headers, whose names come in any letter case. Raises NotProven."""
         name, nonce = headers.get("x-tif-paasid", ""), headers.get("x-tif-nonce", "")
         written = headers.get("x-tif-timestamp", "")
-        client = self._remembered(f"paasid {name}", lambda: self._node.tables.client_called(name))
+        client = self._remembered(f"paasid {name}", lambda: self._tables.client_called(name))
         token = self.x_tif_token(client) if client is not None else ""
         if client is None or not token:
             raise NotProven(f"x-tif-paasid {name[:40]} 未登记令牌，请向平台申请")
@@ -125,7 +133,7 @@ class Proofs:
         self._once(f"cainfo {client.institution} {envelope.cainfo}", raw)
 
     def _in_time(self, seconds: float, field: str) -> None:
-        apart = abs(self._node.ledger.clock() / 1_000_000 - seconds)
+        apart = abs(self._clock() / 1_000_000 - seconds)
         if apart > CLOCKS_APART:
             raise NotProven(f"{field}与平台时间相差超过{CLOCKS_APART // 60}分钟，请校准时钟")
 
@@ -169,14 +177,14 @@ class Proofs:
 
     def sign_out(self, sign_no: str) -> None:
         """End a sign-in before its midnight; durable when this returns."""
-        self._node.tables.end_sign_in(sign_no, self._today())
+        self._tables.end_sign_in(sign_no, self._today())
         self._ended_today().add(sign_no)
 
     def _today(self) -> str:
-        return f"{day_of(self._node.ledger.clock()):%Y%m%d}"
+        return f"{day_of(self._clock()):%Y%m%d}"
 
     def _ended_today(self) -> set[str]:
         day = self._today()
         if self._ended_day != day:
-            self._ended, self._ended_day = set(self._node.tables.ended_sign_ins(day)), day
+            self._ended, self._ended_day = set(self._tables.ended_sign_ins(day)), day
         return self._ended

@@ -11,7 +11,7 @@ import hmac
 from contextlib import suppress
 from functools import lru_cache
 
-import gmssl_pyx  # type: ignore[import-untyped]  # it ships stubs without their mark
+import gmssl_pyx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hmac import HMAC

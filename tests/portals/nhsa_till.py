@@ -19,7 +19,7 @@ from suyuan.codes.recognise import recognise
 from suyuan.ledger.events import Event
 from suyuan.node import Node
 from suyuan.portals.app import application
-from suyuan.portals.nhsa_proofs import Proofs
+from suyuan.portals.nhsa_proofs import proofs_of
 from suyuan.portals.server import listen
 from suyuan.storage.clients import Client
 
@@ -105,7 +105,7 @@ class Till:
     def __init__(self, node: Node, url: str) -> None:
         self.node = node
         self.url = url
-        self.proofs = Proofs(node)
+        self.proofs = proofs_of(node)
         self.http = httpx.Client(base_url=url, timeout=10)  # clients give up at 10 s (T25)
 
     def agree(self, institution: str, **agreed: Any) -> Client:
@@ -176,4 +176,4 @@ def till(folder: Path, settings: str = 'policy = "strict"\nblock_cache_mb = 16\n
 
 def fine(answer: dict[str, Any]) -> bool:
     """The two-level success of 35xx."""
-    return answer["infcode"] == 0 and answer["output"]["result"]["retRslt"] == "1"
+    return bool(answer["infcode"] == 0 and answer["output"]["result"]["retRslt"] == "1")

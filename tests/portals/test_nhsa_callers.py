@@ -11,7 +11,7 @@ from nhsa_till import PATH, Till, fine, message, new_code, sale, till
 from portal import INSPECTOR
 from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_Q
 
-from suyuan.portals.nhsa_proofs import NotProven, Proofs
+from suyuan.portals.nhsa_proofs import NotProven, proofs_of
 from suyuan.storage.clients import Client
 
 SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "samples" / "nhsa"
@@ -70,7 +70,7 @@ def test_new_tokens_end_the_old_ones(his: Till) -> None:
     sent = message("3505", {"selinfo": sale(new_code())}, "H44010000050")
     assert fine(his.post(sent, old).json())
     his.node.tables.save_client(Client(institution="H44010000050", tokens=2))
-    later = Proofs(his.node)  # as the server knows it some seconds on
+    later = proofs_of(his.node)  # as the server knows it some seconds on
     assert later.by_path(later.path_token(later.client("H44010000050"))) == "H44010000050"
     with pytest.raises(NotProven):
         later.by_path(old.split("/")[2])

@@ -2,7 +2,7 @@
 
 import base64
 
-import gmssl_pyx  # type: ignore[import-untyped]  # it ships stubs without their mark
+import gmssl_pyx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -20,6 +20,7 @@ from story import (
 )
 
 from suyuan.portals import nhsa
+from suyuan.portals.nhsa_proofs import proofs_of
 from suyuan.portals.signatures import hmac_sm3, new_sm2_key, sign_sm2, sm3, x_tif_signature
 
 
@@ -139,13 +140,13 @@ def test_t21_a_sign_in_number_serves_until_midnight_and_after_a_restart(his: Til
         code = new_code()
         assert fine(his.post(message("3505", {"selinfo": sale(code)}, sign_no=sign_no), PATH).json())
         assert sold_once(his, code)
-    assert type(his.proofs)(his.node).signed_in(HOSPITAL_A, sign_no), "another start of the program knows it"
+    assert proofs_of(his.node).signed_in(HOSPITAL_A, sign_no), "another start of the program knows it"
     assert not his.proofs.signed_in(HOSPITAL_B, sign_no)
     assert not his.proofs.signed_in(HOSPITAL_A, f"20260101{sign_no[8:]}")
     assert his.send("9002", {"signOut": {"sign_no": sign_no, "opter_no": "1001"}})["infcode"] == 0
     told = his.post(message("3505", {"selinfo": sale(new_code())}, sign_no=sign_no), PATH).json()
     assert (told["infcode"], told["output"]) == (-1, None)
-    assert not type(his.proofs)(his.node).signed_in(HOSPITAL_A, sign_no)
+    assert not proofs_of(his.node).signed_in(HOSPITAL_A, sign_no)
 
 
 # Transport and signing
