@@ -103,7 +103,7 @@ def application(node: Node) -> ASGIApp:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.site, app.state.urls = site, URLS
+    app.state.site, app.state.live, app.state.urls = site, live, URLS
     for url in URLS:
         app.router.routes.append(_route(url))
     app.add_exception_handler(Refused, tell_refusal)
