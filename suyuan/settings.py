@@ -1,6 +1,7 @@
 """Settings of a node: defaults, then `suyuan.toml` in its folder, then `SUYUAN_…` in the environment."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ PREFIX = "SUYUAN_"
 SECRET = frozenset({"oidc_secret"})
 """Settings whose value is never shown."""
 PORT_MAX = 65_535
+_RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)")
 
 
 class SettingsWrong(Exception):  # noqa: N818  the reader's word for it
@@ -35,6 +37,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     behind_proxy: bool = False
     body_bytes_max: int = 8_000_000
+    session_idle_seconds: int = 3_600
+    session_seconds: int = 43_200
+    oidc_issuer: str = ""
+    oidc_client: str = ""
+    oidc_secret: str = ""
+    oidc_claim: str = "sub"
+    rate_counter: str = "60000/minute"
+    rate_bulk: str = "600/minute"
+    rate_query: str = "60000/minute"
+    rate_stream: str = "300/minute"
+    rate_page: str = "600/minute"
+    rate_citizen: str = "120/minute"
+    rate_code: str = "60/hour"
+    rate_report: str = "20/hour"
+    rate_sign_in: str = "20/minute"
     map_data: str = ""
     map_approval: str = ""
 
@@ -108,3 +125,18 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"port is {settings.port}; it may be 0 (any that is free) to {PORT_MAX}")
     if settings.address and not settings.address.startswith(("http://", "https://")):
         raise SettingsWrong(f"address is {settings.address!r}; it begins with https:// (or http:// on a desk)")
+    _check_access(settings)
+
+
+def _check_access(settings: Settings) -> None:
+    for name in Settings.__struct_fields__:
+        value = getattr(settings, name)
+        if name.startswith("rate_") and not _RATE.fullmatch(value):
+            raise SettingsWrong(f"{name} is {value!r}; write it as 600/minute (second, minute, hour or day)")
+    if not 1 <= settings.session_idle_seconds <= settings.session_seconds:
+        raise SettingsWrong("session_idle_seconds must be at least 1 and at most session_seconds")
+    local = settings.oidc_issuer.startswith("http://127.0.0.1")
+    if settings.oidc_issuer and not (local or settings.oidc_issuer.startswith("https://")):
+        raise SettingsWrong(f"oidc_issuer is {settings.oidc_issuer!r}; it begins with https://")
+    if settings.oidc_issuer and not (settings.oidc_client and settings.oidc_secret):
+        raise SettingsWrong("oidc_issuer is set: set oidc_client and oidc_secret too")

@@ -48,7 +48,7 @@ class Url(NamedTuple):
     endpoint: Callable[..., object]
     who: frozenset[Role]
     lane: str = "query"
-    """Which of `limits.RATES` counts it."""
+    """Which of the settings `rate_…` counts it."""
     kind: str = "raw"
     """api: typed, in the OpenAPI document; raw: a plain route; nhsa: answers in that envelope; page: HTML, whose
     visitors are led to sign in."""

@@ -7,27 +7,22 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from suyuan.portals.problem import Refused
+from suyuan.settings import Settings
 
-RATES: dict[str, str] = {
-    "counter": "60000/minute",
-    "bulk": "600/minute",
-    "query": "60000/minute",
-    "stream": "300/minute",
-    "page": "600/minute",
-    "citizen": "120/minute",
-    "report": "20/hour",
-    "sign_in": "20/minute",
-}
-"""Requests a caller may make in each lane. A citizen is known by network address alone, which many may share."""
+PREFIX = "rate_"
 
 
 class Limits:
-    """The limits of one server process."""
+    """The limits of one server process. Each `rate_…` of the settings is a lane."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._storage = MemoryStorage()
         self._window = FixedWindowRateLimiter(self._storage)
-        self._rates: dict[str, RateLimitItem] = {lane: parse(rate) for lane, rate in RATES.items()}
+        self._rates: dict[str, RateLimitItem] = {
+            name.removeprefix(PREFIX): parse(getattr(settings, name))
+            for name in Settings.__struct_fields__
+            if name.startswith(PREFIX)
+        }
 
     def check(self, lane: str, name: str) -> None:
         """Count one request of a caller in a lane.

@@ -13,6 +13,7 @@ from suyuan.catalogue.parties import Party
 from suyuan.formats.document import Document, Outcome
 from suyuan.intake.desk import day_of
 from suyuan.node import Node
+from suyuan.portals.audit import Audit
 from suyuan.portals.counter import Counter
 from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
@@ -38,7 +39,8 @@ class Site:
         self.views = node.views
         self.counter = Counter(node)
         self.figures = Figures()
-        self.limits = Limits()
+        self.limits = Limits(node.settings)
+        self.audit = Audit(node)
         self.log = structlog.get_logger("suyuan")
         self.stopping = False
         self.started = time.time()

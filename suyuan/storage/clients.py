@@ -14,15 +14,9 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
     institution: str
     verify: Literal["off", "sm2", "sm3"] = "off"
-    """How `cainfo` is checked: not at all, as SM2 signature, or as keyed SM3 digest."""
-    public_key: str = ""
-    """SM2, 130 hexadecimal digits."""
+    """How `cainfo` is checked: not at all, by the institution's SM2 public keys, or by its secrets as keyed SM3."""
     infcode: Literal["number", "text"] = "number"
     """How `infcode` is answered: as 0 or as "0"."""
-    paasid: str = ""
-    """Its name at an x-tif gateway, where that is not its own code."""
-    tokens: int = 0
-    """How often tokens were issued; each issue ends the earlier ones. 0: none is valid."""
     scan_required: bool = False
     """A settlement without codes is refused (无码不结), whatever the policy says."""
 
@@ -32,18 +26,15 @@ class ClientRows:
 
     def __init__(self, metadata: sa.MetaData) -> None:
         self.clients = sa.Table(
-            "message_clients",
+            "nhsa_clients",
             metadata,
             sa.Column("institution", sa.Text, primary_key=True),
             sa.Column("verify", sa.Text, nullable=False),
-            sa.Column("public_key", sa.Text, nullable=False),
             sa.Column("infcode", sa.Text, nullable=False),
-            sa.Column("paasid", sa.Text, nullable=False),
-            sa.Column("tokens", sa.BigInteger, nullable=False),
             sa.Column("scan_required", sa.Boolean, nullable=False),
         )
         self.ended = sa.Table(
-            "message_sign_outs",
+            "nhsa_sign_outs",
             metadata,
             sa.Column("sign_no", sa.Text, primary_key=True),
             sa.Column("day", sa.Text, nullable=False),
@@ -58,11 +49,6 @@ class ClientRows:
         """What is agreed with an institution, if anything."""
         row = connection.execute(self.clients.select().where(self.clients.c.institution == institution)).first()
         return None if row is None else Client(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
-
-    def called(self, connection: sa.Connection, paasid: str) -> Client | None:
-        """The client with this name at an x-tif gateway: another name than its code, or its code."""
-        row = connection.execute(self.clients.select().where(self.clients.c.paasid == paasid)).first()
-        return self.one(connection, paasid) if row is None else Client(**row._mapping)  # noqa: SLF001  as above
 
     def replace(self, connection: sa.Connection, clients: list[Client]) -> None:
         """These in place of all."""

@@ -1,4 +1,4 @@
-"""Credentials of software: keys with a secret, public keys for signatures, tokens in a path and listed networks."""
+"""Credentials of software: keys with a secret, public keys for signatures, listed source networks."""
 
 import base64
 import hashlib
@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from suyuan.ledger.privacy import Privacy, SealBroken
 
-KINDS = ("key", "sm2", "path")
-"""`key`: a secret, sent as bearer or used to sign (HMAC-SM3). `sm2`: a public key. `path`: for old clients that cannot
-sign: a token in the address, or a listed source network; good for the NHSA address alone."""
+KINDS = ("key", "sm2", "network")
+"""`key`: a secret, sent as bearer or used to sign (HMAC-SM3). `sm2`: a public key. `network`: the source address alone,
+for old clients that cannot sign; good for the NHSA address only."""
 
 REMEMBERED_SECONDS = 5.0
 """A credential changed by another process holds at most this much longer; in this process a change acts at once."""
@@ -109,7 +109,7 @@ class CredentialTables:
         self._changes = 0
 
     def create_credential(  # noqa: D417  the rest is said by its name
-        self, institution: str, *, kind: str = "key", label: str = "", networks: str = "", made_by: str = ""
+        self, institution: str, *, label: str = "", networks: str = "", made_by: str = ""
     ) -> IssuedCredential:
         """A new key for an institution or firm; the only moment at which its secret can be read.
 
@@ -117,10 +117,8 @@ class CredentialTables:
             networks: source networks from which it is taken, such as `10.1.0.0/16,192.0.2.7`; empty: any.
 
         Raises:
-            TablesError: no such kind, or a network that is none.
+            TablesError: a network that is none.
         """
-        if kind not in ("key", "path"):
-            raise TablesError(f"There is no kind of secret {kind!r}. Use key or path.")
         issued = IssuedCredential(secrets.token_hex(8), institution, secrets.token_urlsafe(32))
         salt = secrets.token_hex(16)
         row = Credential(
@@ -129,14 +127,41 @@ class CredentialTables:
             salt,
             _digest(salt, issued.secret),
             datetime.now(UTC),
-            kind=kind,
-            sealed=self._sealed(issued.secret) if kind == "key" else "",
+            sealed=self._sealed(issued.secret),
             networks=_networks(networks),
             label=label[:100],
             made_by=made_by,
         )
         self._add(row)
         return issued
+
+    def register_network(self, institution: str, networks: str, *, label: str = "", made_by: str = "") -> Credential:
+        """Take whoever calls the NHSA address from these networks as the institution, which can then not be told apart.
+
+        Raises:
+            TablesError: no network, one that is none, or one that is listed for another institution.
+        """
+        row = Credential(
+            secrets.token_hex(8),
+            institution,
+            "",
+            "",
+            datetime.now(UTC),
+            kind="network",
+            networks=_networks(networks),
+            label=label[:100],
+            made_by=made_by,
+        )
+        if not row.networks:
+            raise TablesError("No source network is named. Write 10.1.0.0/16 or 192.0.2.7.")
+        for other in self.listed_networks():
+            if other.institution != institution and _overlap(other.networks, row.networks):
+                raise TablesError(
+                    f"{other.networks} is listed for {other.institution} already. Behind one address there is one "
+                    "sender: list it for the vendor, and let the institutions delegate to it."
+                )
+        self._add(row)
+        return row
 
     def register_public_key(
         self, institution: str, public_key: str, *, label: str = "", networks: str = "", made_by: str = ""
@@ -168,11 +193,9 @@ class CredentialTables:
             TablesError: there is no such open key, or it has no secret.
         """
         old = self.find_credential(credential_id)
-        if old is None or old.kind == "sm2":
+        if old is None or old.kind != "key":
             raise TablesError(f"There is no open key {credential_id!r} with a secret. List the keys to see their ids.")
-        issued = self.create_credential(
-            old.institution, kind=old.kind, label=old.label, networks=old.networks, made_by=made_by
-        )
+        issued = self.create_credential(old.institution, label=old.label, networks=old.networks, made_by=made_by)
         ends = _micros(datetime.now(UTC) + overlap)
         own = sa.and_(
             self._credentials.c.id == credential_id,
@@ -216,8 +239,8 @@ class CredentialTables:
 
     def listed_networks(self) -> list[Credential]:
         """Open credentials that a source network alone proves."""
-        kind, open_ones = self._credentials.c.kind == "path", self._credentials.c.revoked.is_(None)
-        query = self._credentials.select().where(kind, open_ones, self._credentials.c.networks != "")
+        kind, open_ones = self._credentials.c.kind == "network", self._credentials.c.revoked.is_(None)
+        query = self._credentials.select().where(kind, open_ones)
         now = datetime.now(UTC)
         with self._engine.begin() as connection:
             found = [_credential(row) for row in connection.execute(query.order_by(self._credentials.c.created))]
@@ -270,6 +293,15 @@ def within_networks(address: str, networks: str) -> bool:
     except ValueError:
         return False
     return any(here in ipaddress.ip_network(one, strict=False) for one in networks.split(",") if one)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two lists of networks share an address."""
+    return any(
+        first.version == second.version and first.overlaps(second)
+        for first in map(ipaddress.ip_network, one.split(","))
+        for second in map(ipaddress.ip_network, other.split(","))
+    )
 
 
 def credential_values(row: Credential) -> dict[str, Any]:

@@ -226,11 +226,6 @@ class Tables(CredentialTables, PeopleTables):
         with self._engine.begin() as connection:
             return _CLIENTS.one(connection, institution) or Client(institution=institution)
 
-    def client_called(self, paasid: str) -> Client | None:
-        """The client of this name at an x-tif gateway."""
-        with self._engine.begin() as connection:
-            return _CLIENTS.called(connection, paasid)
-
     def save_client(self, client: Client) -> None:
         """Keep what is agreed with an institution, in place of what was."""
         with self._engine.begin() as connection:

@@ -106,15 +106,17 @@ def test_a_revocation_by_another_process_is_seen_within_seconds_and_one_of_our_o
 
 
 def test_keys_of_different_kinds_prove_different_things(tables: Tables) -> None:
-    path = tables.create_credential(PHARMACY, kind="path", networks="192.0.2.7, 10.1.0.0/16")
-    assert tables.check_credential(path.id, path.secret) is None, "a token in an address is no bearer key"
+    tables.register_network(PHARMACY, "192.0.2.7, 10.1.0.0/16")
     assert [one.networks for one in tables.listed_networks()] == ["192.0.2.7/32,10.1.0.0/16"]
+    tables.register_network(PHARMACY, "10.1.2.0/24", label="the same sender once more")
+    with pytest.raises(TablesError, match=f"listed for {PHARMACY} already"):
+        tables.register_network("P44010000002", "10.1.2.3")
+    with pytest.raises(TablesError, match="No source network"):
+        tables.register_network(PHARMACY, " ")
     public = tables.register_public_key(PHARMACY, "04" + "AB" * 64)
     assert tables.check_credential(public.id, "") is None
     with pytest.raises(TablesError, match="cannot be read"):
         tables.create_credential(PHARMACY, networks="10.1.0.0/99")
-    with pytest.raises(TablesError, match="no kind"):
-        tables.create_credential(PHARMACY, kind="wax")
 
 
 def test_an_address_is_in_a_listed_network_or_not() -> None:
