@@ -4,12 +4,23 @@ from suyuan.views.alerts import AlertsView
 from suyuan.views.claims import ClaimsView
 from suyuan.views.counts import CountsView
 from suyuan.views.follow import Views
+from suyuan.views.owed import OWED
 from suyuan.views.prescriptions import PrescriptionsView
 from suyuan.views.reports import ReportsView
 from suyuan.views.sales import SalesView
+from suyuan.views.uploads import UPLOADS
 from suyuan.views.view import View
 
 __all__ = ["VIEWS", "View", "Views"]
 
-VIEWS: tuple[View, ...] = (AlertsView(), CountsView(), ReportsView(), ClaimsView(), SalesView(), PrescriptionsView())
+VIEWS: tuple[View, ...] = (
+    AlertsView(),
+    CountsView(),
+    ReportsView(),
+    ClaimsView(),
+    SalesView(),
+    PrescriptionsView(),
+    OWED,
+    UPLOADS,
+)
 """Every view of a node, each in a module of its own."""
