@@ -59,7 +59,7 @@ async def call(request: Request) -> Response:
         return _refusal(site, refusal_in_chinese(str(error)))
     one = _Call(envelope, raw, proofs.client(envelope.institution))
     try:
-        one = await _proven(site, proofs, one, _caller(request, proofs, raw))
+        one = await _proven(site, proofs, one, _caller(request, proofs, one))
     except NotProven as failure:
         return _refusal(site, f"身份验证未通过：{failure}", infcode=one.infcode)
     if one.envelope.infno in {sign_in.SIGN_IN, sign_in.SIGN_OUT}:
@@ -84,15 +84,17 @@ async def _opened(site: Site, raw: bytes, infno: str) -> Envelope:
     return open_envelope(raw, infno)
 
 
-def _caller(request: Request, proofs: Proofs, raw: bytes) -> str:
+def _caller(request: Request, proofs: Proofs, one: _Call) -> str:
     """Who proved itself beside the message; empty where only the message itself can tell. Raises NotProven."""
+    caller = caller_of(request)
     token = request.path_params.get("token")
     if token is not None:
-        return proofs.by_path(token)
+        return proofs.by_path(token, caller.address)
     if "x-tif-signature" in request.headers:
-        return proofs.by_headers(request.headers, raw)
-    caller = caller_of(request)
-    return caller.party if caller.role in SENDERS else ""
+        return proofs.by_headers(request.headers, one.raw, caller.address)
+    if caller.role in SENDERS:
+        return caller.party
+    return proofs.by_network(caller.address)
 
 
 async def _proven(site: Site, proofs: Proofs, one: _Call, by: str) -> _Call:

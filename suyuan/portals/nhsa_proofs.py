@@ -3,16 +3,18 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from secrets import token_hex
 from threading import Lock
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 from suyuan.formats.nhsa.envelope import Envelope, signed_text
 from suyuan.intake.desk import day_of
 from suyuan.ledger.privacy import Privacy
 from suyuan.node import Node
-from suyuan.portals.signatures import KeyWrong, hmac_sm3, same, verify_sm2, x_tif_signature
+from suyuan.portals.signatures import hmac_sm3, same, verify_sm2, x_tif_signature
 from suyuan.storage.clients import Client
+from suyuan.storage.credentials import Credential, within_networks
 from suyuan.storage.tables import Tables
 
 CLOCKS_APART = 600
@@ -32,8 +34,10 @@ _SIGN_NO = 30
 _MILLISECONDS = 13
 """Digits of a time in milliseconds, as CSB gateways write it; seconds have ten."""
 
+Known = TypeVar("Known")
 
-class NotProven(Exception):  # noqa: N818  the reader's word for it
+
+class NotProven(Exception):  # noqa: N818  the field's word for it
     """The call is nobody's; the words, in Chinese, say what was wrong and what to do."""
 
 
@@ -43,72 +47,80 @@ def proofs_of(node: Node) -> "Proofs":
 
 
 class Proofs:
-    """What proves who calls. Tokens and sign-in numbers follow from the node's secret: they hold after a restart."""
+    """What proves who calls. Sign-in numbers follow from the node's secret: they hold after a restart."""
 
     def __init__(self, tables: Tables, privacy: Privacy, clock: Callable[[], int]) -> None:
         self._tables = tables
         self._clock = clock
         self._secret = hmac_sm3(privacy.keys()[1], b"suyuan nhsa address")
-        self._clients: dict[str, tuple[float, Client | None]] = {}
+        self._remembered: dict[str, tuple[float, Any]] = {}
         self._used: dict[str, tuple[float, bytes]] = {}
         """Signatures seen, with the end of their time and a digest of the body that they came with."""
         self._using = Lock()
         self._ended_day = ""
         self._ended: set[str] = set()
 
-    # Tokens
-
-    def path_token(self, client: Client) -> str:
-        """The token that stands in the address of a client that cannot sign; empty where none was issued."""
-        return f"{client.institution}.{self._token('path', client)}" if client.tokens else ""
-
-    def x_tif_token(self, client: Client) -> str:
-        """The secret with which a client signs x-tif headers and keyed SM3 digests; empty where none was issued."""
-        return self._token("x-tif", client) if client.tokens else ""
-
-    def _token(self, use: str, client: Client) -> str:
-        return hmac_sm3(self._secret, f"{use} {client.institution} {client.tokens}".encode()).hex()[:40]
-
     def client(self, institution: str) -> Client:
         """What is agreed with an institution."""
-        known = self._remembered(f"code {institution}", lambda: self._tables.client(institution))
-        return known or Client(institution=institution)
+        return self._once_in_a_while(f"client {institution}", lambda: self._tables.client(institution))
 
-    def _remembered(self, name: str, ask: Callable[[], Client | None]) -> Client | None:
+    def _credentials(self, institution: str, kind: str) -> list[Credential]:
+        """The open credentials of an institution that are of a kind."""
+        now = datetime.now(UTC)
+        held = self._once_in_a_while(f"keys {institution}", lambda: self._tables.list_credentials(institution))
+        return [one for one in held if one.kind == kind and one.is_open(now)]
+
+    def _once_in_a_while(self, name: str, ask: Callable[[], Known]) -> Known:
+        """An answer of the tables, remembered for some seconds."""
         now = time.monotonic()
-        until, client = self._clients.get(name, (0.0, None))
+        until, known = self._remembered.get(name, (0.0, None))
         if until < now:
-            if len(self._clients) >= PROOFS_MAX:
-                self._clients.clear()
-            client = ask()
-            self._clients[name] = (now + KNOWN_SECONDS, client)
-        return client
+            if len(self._remembered) >= PROOFS_MAX:
+                self._remembered.clear()
+            known = ask()
+            self._remembered[name] = (now + KNOWN_SECONDS, known)
+        answer: Known = known
+        return answer
 
     # Proofs
 
-    def by_path(self, token: str) -> str:
-        """The institution whose path token this is. Raises NotProven."""
-        institution = unquote(token).partition(".")[0]
-        right = self.path_token(self.client(institution))
-        if not right or not same(unquote(token), right):
-            raise NotProven("地址中的令牌无效，请向平台核对或重新申请")
-        return institution
+    def path_token(self, key: str) -> str:
+        """What stands in the address of a client that cannot sign: good there alone, as long as the key of this id."""
+        return f"{key}.{hmac_sm3(self._secret, f'path {key}'.encode()).hex()[:40]}"
 
-    def by_headers(self, headers: Mapping[str, str], raw: bytes) -> str:
+    def by_path(self, token: str, address: str) -> str:
+        """The institution whose path token this is. Raises NotProven."""
+        key = token.partition(".")[0]
+        found = self._tables.find_credential(key)
+        if found is None or found.kind != "key" or not same(token, self.path_token(key)):
+            raise NotProven("地址中的令牌无效，请向平台核对或重新申请")
+        _at_home(found, address)
+        return found.institution
+
+    def by_network(self, address: str) -> str:
+        """The party for which the caller's network address is listed; empty for an address that is not."""
+        return self._once_in_a_while(f"from {address}", lambda: self._listed_at(address))
+
+    def _listed_at(self, address: str) -> str:
+        listed = self._tables.listed_networks()
+        return next((one.institution for one in listed if within_networks(address, one.networks)), "")
+
+    def by_headers(self, headers: Mapping[str, str], raw: bytes, address: str) -> str:
         """The institution that signed the x-tif headers, whose names come in any letter case. Raises NotProven."""
-        name, nonce = headers.get("x-tif-paasid", ""), headers.get("x-tif-nonce", "")
+        number, nonce = headers.get("x-tif-paasid", ""), headers.get("x-tif-nonce", "")
         written = headers.get("x-tif-timestamp", "")
-        client = self._remembered(f"paasid {name}", lambda: self._tables.client_called(name))
-        token = self.x_tif_token(client) if client is not None else ""
-        if client is None or not token:
-            raise NotProven(f"x-tif-paasid {name[:40]} 未登记令牌，请向平台申请")
+        found = self._tables.find_credential(number)
+        token = self._tables.secret_of(found) if found is not None and found.kind == "key" else None
+        if found is None or token is None:
+            raise NotProven(f"x-tif-paasid {number[:40]} 不是平台签发的密钥编号，请向平台申请")
         if not written.isdigit() or not nonce:
             raise NotProven("x-tif-timestamp应为秒级时间戳，x-tif-nonce不能为空")
         self._in_time(int(written) / (1000 if len(written) >= _MILLISECONDS else 1), "x-tif-timestamp")
-        if not same(headers.get("x-tif-signature", ""), x_tif_signature(written, token, nonce)):
+        if not same(headers.get("x-tif-signature", ""), x_tif_signature(written, token.decode(), nonce)):
             raise NotProven("x-tif-signature不正确，应为SHA-256(timestamp+token+nonce+timestamp)的小写十六进制")
-        self._once(f"x-tif {name} {written} {nonce}", raw)
-        return client.institution
+        _at_home(found, address)
+        self._once(f"x-tif {number} {written} {nonce}", raw)
+        return found.institution
 
     def by_cainfo(self, envelope: Envelope, client: Client, raw: bytes) -> None:
         """The institution of the message signed its header, as was agreed. Raises NotProven."""
@@ -117,20 +129,19 @@ class Proofs:
         if not envelope.sent:
             raise NotProven("inf_time缺失或格式错误，签名报文应为yyyy-MM-dd HH:mm:ss")
         self._in_time(envelope.sent / 1_000_000, "inf_time")
-        message = signed_text(envelope)
-        if client.verify == "sm2":
-            try:
-                right = verify_sm2(client.public_key, message, envelope.cainfo)
-            except KeyWrong as error:
-                raise NotProven("该机构未登记有效的SM2公钥，请向平台登记") from error
-        else:
-            token = self.x_tif_token(client)
-            right = bool(token) and same(envelope.cainfo, hmac_sm3(token.encode(), message).hex())
-        if not right:
+        if not self._signed(client, signed_text(envelope), envelope.cainfo):
             raise NotProven(
                 f"cainfo验签不通过：应为报文头（不含cainfo与input）按键名排序后的{client.verify.upper()}签名"
             )
         self._once(f"cainfo {client.institution} {envelope.cainfo}", raw)
+
+    def _signed(self, client: Client, message: bytes, signature: str) -> bool:
+        """Whether one of the institution's own keys made this: more than one while a key is being replaced."""
+        if client.verify == "sm2":
+            keys = self._credentials(client.institution, "sm2")
+            return any(verify_sm2(one.public_key, message, signature) for one in keys)
+        secrets = [self._tables.secret_of(one) for one in self._credentials(client.institution, "key")]
+        return any(secret and same(signature, hmac_sm3(secret, message).hex()) for secret in secrets)
 
     def _in_time(self, seconds: float, field: str) -> None:
         apart = abs(self._clock() / 1_000_000 - seconds)
@@ -156,7 +167,7 @@ class Proofs:
         while len(self._used) >= PROOFS_MAX:
             del self._used[next(iter(self._used))]
 
-    # Sign-in
+    # Sign-in: 9001 and 9002
 
     def sign_in(self, institution: str) -> str:
         """A new sign-in number of an institution, valid until midnight in China."""
@@ -188,3 +199,9 @@ class Proofs:
         if self._ended_day != day:
             self._ended, self._ended_day = set(self._tables.ended_sign_ins(day)), day
         return self._ended
+
+
+def _at_home(credential: Credential, address: str) -> None:
+    """The caller is in one of the networks of its credential, where any are listed. Raises NotProven."""
+    if credential.networks and not within_networks(address, credential.networks):
+        raise NotProven("来源地址不在该凭证登记的网络范围内，请向平台登记")

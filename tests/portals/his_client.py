@@ -1,7 +1,7 @@
 """A small HIS written from the interface's description alone: it knows nothing of the platform it talks to.
 
-`his_client.py <address> <institution> <token> <books> <code> <product>` dispenses one box to one insured person:
-sign in, fee lines, pre-settlement, settlement by code, cancel, settlement again, sale report, sign out.
+`his_client.py <address> <institution> <paasid> <token> <books> <code> <product>` dispenses one box to one
+insured person: sign in, fee lines, pre-settlement, settlement by code, cancel, settlement again, sale report, sign out.
 
 Its books are a file: before a message goes out it is noted as UNKNOWN, after the answer as SUCCESS. What is UNKNOWN
 when the program starts is sent again as it was with a new msgid, a sale also with a new batch number. With
@@ -64,12 +64,12 @@ class Books:
 class His:
     """One workplace of one institution."""
 
-    def __init__(self, address: str, institution: str, token: str, books: Books, pause: str) -> None:
-        self.address = urlsplit(address)
-        self.institution = institution
-        self.token = token
-        self.books = books
-        self.pause = pause
+    def __init__(self, told: argparse.Namespace) -> None:
+        self.address = urlsplit(told.address)
+        self.institution = told.institution
+        self.paasid, self.token = told.paasid, told.token
+        self.books = Books(Path(told.books))
+        self.pause = told.pause
 
     def step(self, name: str, infno: str, body: dict[str, Any]) -> Any:
         """One message of the story, unless the books say that it succeeded; answers its output."""
@@ -130,7 +130,7 @@ class His:
         signature = hashlib.sha256(f"{stamp}{self.token}{nonce}{stamp}".encode()).hexdigest()
         return {
             "Content-Type": "application/json",
-            "x-tif-paasid": self.institution,
+            "x-tif-paasid": self.paasid,
             "x-tif-timestamp": stamp,
             "x-tif-nonce": nonce,
             "x-tif-signature": signature,
@@ -185,11 +185,11 @@ def dispense(his: His, code: str, product: str) -> None:
 
 def main() -> int:
     reading = argparse.ArgumentParser()
-    for name in ("address", "institution", "token", "books", "code", "product"):
+    for name in ("address", "institution", "paasid", "token", "books", "code", "product"):
         reading.add_argument(name)
     reading.add_argument("--pause", default="")
     told = reading.parse_args()
-    his = His(told.address, told.institution, told.token, Books(Path(told.books)), told.pause)
+    his = His(told)
     try:
         dispense(his, told.code, told.product)
     except Failed as failure:

@@ -22,6 +22,7 @@ from suyuan.portals.app import application
 from suyuan.portals.nhsa_proofs import proofs_of
 from suyuan.portals.server import listen
 from suyuan.storage.clients import Client
+from suyuan.storage.credentials import IssuedCredential
 
 CHINA = timezone(timedelta(hours=8))
 PATH = "/fsi/api/rsfComIfsService/callService"
@@ -106,16 +107,18 @@ class Till:
         self.node = node
         self.url = url
         self.proofs = proofs_of(node)
+        self.keys: dict[str, IssuedCredential] = {}
         self.http = httpx.Client(base_url=url, timeout=10)  # clients give up at 10 s (T25)
 
     def agree(self, institution: str, **agreed: Any) -> Client:
-        """Settle with an institution how its client is treated, and issue its tokens."""
-        client = Client(institution=institution, tokens=1, **agreed)
+        """Settle with an institution how its client is treated, and issue its key."""
+        client = Client(institution=institution, **agreed)
         self.node.tables.save_client(client)
+        self.keys[institution] = self.node.tables.create_credential(institution)
         return client
 
     def token_path(self, institution: str, infno: str = "") -> str:
-        token = self.proofs.path_token(self.proofs.client(institution))
+        token = self.proofs.path_token(self.keys[institution].id)
         return f"/fsi/{token}/api/rsfComIfsService/callService{'/' * bool(infno)}{infno}"
 
     def post(self, sent: Any, path: str = "", **options: Any) -> httpx.Response:
@@ -155,7 +158,9 @@ def till(folder: Path, settings: str = 'policy = "strict"\nblock_cache_mb = 16\n
         node.tables.delegate(PHARMACY_Q, HEAD_OFFICE, date.today(), date.today() + timedelta(days=30))  # noqa: DTZ011
         node.reload_catalogue()
         opened = listen("127.0.0.1", 0)
-        config = uvicorn.Config(application(node), log_config=None, access_log=False, lifespan="on")
+        config = uvicorn.Config(
+            application(node), log_config=None, access_log=False, lifespan="on", forwarded_allow_ips="*"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([opened],))
         thread.start()

@@ -11,15 +11,13 @@ from nhsa_till import PATH, Till, fine, message, new_code, sale, till
 from portal import INSPECTOR
 from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_Q
 
-from suyuan.portals.nhsa_proofs import NotProven, proofs_of
-from suyuan.storage.clients import Client
-
 SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "samples" / "nhsa"
 
 
 @pytest.fixture(scope="module")
 def his(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
     with till(tmp_path_factory.mktemp("nhsa") / "node") as running:
+        running.node.tables.register_network(HEAD_OFFICE, "10.1.0.0/16")
         yield running
 
 
@@ -49,31 +47,45 @@ def test_a_call_without_any_proof_is_refused_in_the_envelope_and_stores_nothing(
 
 
 def test_a_path_token_opens_for_its_own_institution_alone(his: Till) -> None:
-    own = his.token_path(HOSPITAL_A)
+    right = his.token_path(HOSPITAL_A)
+    own = right.split("/")[2]
     code = new_code()
     sent = message("3505", {"selinfo": sale(code)})
-    for wrong in (
-        own.replace(HOSPITAL_A, HOSPITAL_B),
-        own.replace(own.split("/")[2], own.split("/")[2][:-1]),
-        own.replace(own.split("/")[2], HOSPITAL_A),
-        own.replace(own.split("/")[2], "H44010000099.0123456789012345678901234567890123456789"),
-    ):
-        assert refused(his.post(sent, wrong))
-    assert HOSPITAL_B in refused(his.post(message("3505", {"selinfo": sale(code)}, HOSPITAL_B), own))
+    mark = own.partition(".")[2]
+    for token in (own[:-1], f"{his.keys[HOSPITAL_B].id}.{mark}", his.keys[HOSPITAL_A].id, HOSPITAL_A, f"nobody.{mark}"):
+        assert "令牌" in refused(his.post(sent, right.replace(own, token)))
+    assert HOSPITAL_B in refused(his.post(message("3505", {"selinfo": sale(code)}, HOSPITAL_B), right))
+    bearer = {"authorization": f"Bearer {own}"}
+    assert refused(his.post(sent, PATH, headers=bearer)), "it is good in the address alone"
     assert not his.events(code)
-    assert fine(his.post(sent, own).json())
+    assert fine(his.post(sent, right).json())
 
 
-def test_new_tokens_end_the_old_ones(his: Till) -> None:
+def test_a_path_token_ends_with_its_key(his: Till) -> None:
     his.agree("H44010000050")
-    old = his.token_path("H44010000050")
     sent = message("3505", {"selinfo": sale(new_code())}, "H44010000050")
-    assert fine(his.post(sent, old).json())
-    his.node.tables.save_client(Client(institution="H44010000050", tokens=2))
-    later = proofs_of(his.node)  # as the server knows it some seconds on
-    assert later.by_path(later.path_token(later.client("H44010000050"))) == "H44010000050"
-    with pytest.raises(NotProven):
-        later.by_path(old.split("/")[2])
+    assert fine(his.post(sent).json())
+    his.node.tables.revoke(his.keys["H44010000050"].id)
+    assert "令牌" in refused(his.post(sent))
+
+
+def test_a_listed_network_speaks_for_its_party_and_its_delegations_alone(his: Till) -> None:
+    code = new_code()
+    by_network = {"headers": {"x-forwarded-for": "10.1.2.3"}}
+    for institution, taken in ((HOSPITAL_A, False), (PHARMACY_Q, True)):
+        given = his.post(message("3505", {"selinfo": sale(code)}, institution), PATH, **by_network)
+        assert (given.json()["infcode"] == 0) is taken, institution
+    assert [event.actor for event in his.events(code, "sold")] == [PHARMACY_Q]
+    elsewhere = {"headers": {"x-forwarded-for": "10.2.0.1"}}
+    assert refused(his.post(message("3505", {"selinfo": sale(code)}, PHARMACY_Q), PATH, **elsewhere))
+
+
+def test_a_key_for_some_networks_opens_from_nowhere_else(his: Till) -> None:
+    issued = his.node.tables.create_credential(HOSPITAL_A, networks="192.0.2.0/24")
+    path = f"/fsi/{his.proofs.path_token(issued.id)}/api/rsfComIfsService/callService"
+    sent = message("3505", {"selinfo": sale(new_code())})
+    assert "网络" in refused(his.post(sent, path))
+    assert fine(his.post(sent, path, headers={"x-forwarded-for": "192.0.2.77"}).json())
 
 
 def test_a_key_speaks_for_its_party_and_for_those_that_delegated_to_it(his: Till) -> None:

@@ -10,9 +10,6 @@ from typing import Any
 from portal import Portal
 from story import HOSPITAL_A, HOSPITAL_B, WHOLE
 
-from suyuan.portals.nhsa_proofs import proofs_of
-from suyuan.storage.clients import Client
-
 CLIENT = Path(__file__).with_name("his_client.py")
 CODE = "82345674400100200301"
 
@@ -20,11 +17,12 @@ CODE = "82345674400100200301"
 class Workplace:
     """The HIS as a process, with its books in a file."""
 
-    def __init__(self, portal: Portal, books: Path, token: str) -> None:
-        self.portal, self.books, self.token = portal, books, token
+    def __init__(self, portal: Portal, books: Path, holder: str = HOSPITAL_A) -> None:
+        self.portal, self.books = portal, books
+        self.paasid, self.token = portal.keys[holder].split(".", 1)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        named = (self.portal.address, HOSPITAL_A, self.token, str(self.books), CODE, WHOLE)
+        named = (self.portal.address, HOSPITAL_A, self.paasid, self.token, str(self.books), CODE, WHOLE)
         command = [sys.executable, "-S", str(CLIENT), *named, *options]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -59,10 +57,7 @@ def trace(folder: Path, code: str) -> list[dict[str, Any]]:
 
 def test_a_his_killed_in_mid_answer_sends_again_and_there_is_one_sale_and_one_payment(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node")
-    with portal.node() as node:
-        client = Client(institution=HOSPITAL_A, tokens=1)
-        node.tables.save_client(client)
-        his = Workplace(portal, tmp_path / "books.json", proofs_of(node).x_tif_token(client))
+    his = Workplace(portal, tmp_path / "books.json")
     with contextlib.ExitStack() as ending:
         ending.callback(portal.stop)
         portal.start()
@@ -92,10 +87,7 @@ def test_a_his_killed_in_mid_answer_sends_again_and_there_is_one_sale_and_one_pa
 
 def test_the_token_of_one_hospital_signs_nothing_for_another(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node")
-    with portal.node() as node:
-        client = Client(institution=HOSPITAL_B, tokens=1)
-        node.tables.save_client(client)
-        his = Workplace(portal, tmp_path / "books.json", proofs_of(node).x_tif_token(client))
+    his = Workplace(portal, tmp_path / "books.json", holder=HOSPITAL_B)
     with portal, his.start() as process:
         assert process.stdout is not None
         assert process.stdout.read() == ""

@@ -153,14 +153,14 @@ def test_t21_a_sign_in_number_serves_until_midnight_and_after_a_restart(his: Til
 
 
 def x_tif(his: Till, institution: str = HOSPITAL_A, stamp: str = "", **wrong: str) -> dict[str, str]:
-    token = his.proofs.x_tif_token(his.proofs.client(institution))
+    key = his.keys[institution]
     stamp = stamp or str(int(now().timestamp()))
     nonce = new_number("n")
     headers = {
-        "x-tif-paasId": institution,
+        "x-tif-paasId": key.id,
         "X-TIF-TIMESTAMP": stamp,
         "x-tif-nonce": nonce,
-        "X-Tif-Signature": x_tif_signature(stamp, token, nonce),
+        "X-Tif-Signature": x_tif_signature(stamp, key.secret, nonce),
     }
     return {**headers, **wrong}
 
@@ -208,7 +208,8 @@ def signed(sent: dict[str, Any], sign: Any) -> dict[str, Any]:
 
 def test_t24_with_sm2_agreed_the_signed_header_opens_the_door_and_a_changed_one_does_not(his: Till) -> None:
     private, public = new_sm2_key()
-    his.agree("H42010000001", verify="sm2", public_key=public)
+    his.agree("H42010000001", verify="sm2")
+    his.node.tables.register_public_key("H42010000001", public)
     code = new_code()
     sent = signed(message("3505", {"selinfo": sale(code)}, "H42010000001"), lambda text: sign_sm2(private, text))
     assert fine(his.post(sent, PATH).json())
@@ -237,8 +238,8 @@ def test_t24_with_sm2_agreed_the_signed_header_opens_the_door_and_a_changed_one_
 
 
 def test_t24_with_keyed_sm3_agreed_the_digest_of_the_header_is_checked(his: Till) -> None:
-    client = his.agree("H42010000002", verify="sm3")
-    token = his.proofs.x_tif_token(client).encode()
+    his.agree("H42010000002", verify="sm3")
+    token = his.keys["H42010000002"].secret.encode()
     code = new_code()
     sent = message("3505", {"selinfo": sale(code)}, "H42010000002", signtype="SM3")
     right = signed(sent, lambda text: hmac_sm3(token, text).hex().upper())
