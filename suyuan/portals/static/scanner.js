@@ -4,6 +4,9 @@
 const FORMATS = ["DataMatrix", "QRCode", "Code128", "EANUPC", "ITF14", "DataBar"];
 // Symbols used on packages; short ITF and the like would be seen in any pattern of lines.
 
+const RETAIL = /^\d{12,14}$/;
+// Digits that name goods and not a box, in whatever symbol.
+
 const TURNS = [0, 15, -15, 30, -30];
 // Degrees. A linear code that is tilted by more than some 15 degrees is not read; turned copies of the frame recover it.
 const ENLARGED = 1.6;
@@ -54,7 +57,7 @@ async function readIn(/** @type {any} */ zxing, /** @type {ImageData} */ image, 
   const found = await zxing.readBarcodes(image, { formats: FORMATS, textMode: "Plain", tryHarder: true, tryDownscale: thorough, tryInvert: thorough, maxNumberOfSymbols: 8 });
   return found
     .filter((/** @type {any} */ one) => one.isValid && one.text)
-    .map((/** @type {any} */ one) => ({ text: one.symbologyIdentifier + one.text, retail: one.symbologyIdentifier.startsWith("]E") }));
+    .map((/** @type {any} */ one) => ({ text: one.symbologyIdentifier + one.text, retail: one.symbologyIdentifier.startsWith("]E") || RETAIL.test(one.text) }));
 }
 
 function show(/** @type {string} */ text) {
