@@ -119,6 +119,10 @@ class Catalogue:
         """The row of the identification library: known as a package even where no NHSA code is mapped."""
         return as_of(self._prefixes.get(product_key, ()), on)
 
+    def held_by(self, firm: str) -> tuple[Prefix, ...]:
+        """Every row of the identification library that a firm has registered, of all times."""
+        return self._holdings.get(firm, ())
+
     def linked(self, code: str, system: str, on: date) -> list[Edge]:
         """Edges on the day between a code (written `nhsa:…`) and codes of `system`, in both directions."""
         start = f"{system}:"
@@ -181,6 +185,10 @@ class Catalogue:
     @cached_property
     def _prefixes(self) -> dict[Any, tuple[Prefix, ...]]:
         return _by(self.content.prefixes, lambda row: row.product_key)
+
+    @cached_property
+    def _holdings(self) -> dict[Any, tuple[Prefix, ...]]:
+        return _by(self.content.prefixes, lambda row: row.holder)
 
     @cached_property
     def _packages(self) -> dict[Any, tuple[Package, ...]]:

@@ -34,6 +34,32 @@ INSTITUTION = STAFF | {"institution"}
 SENDERS = INSTITUTION | {"firm", "vendor"}
 """Who uploads scans."""
 OFFICIALS = frozenset({"agency", "inspector", "drug_regulator"})
+DIRECTORS: frozenset[Role] = frozenset({"manager", "firm", "vendor"})
+"""Whose people look after the keys and delegations of their own party."""
+KEEPERS: frozenset[Role] = frozenset({"administrator", "security_officer"})
+"""Who keeps accounts, each with a part of the power (三员分立): one asks, one approves; the third is the auditor."""
+PEOPLE: frozenset[Role] = frozenset(SIGNED_IN - {"institution"})
+"""Roles that a person may have; software has keys."""
+
+TITLES: dict[Role, tuple[str, str]] = {
+    "citizen": ("Citizen", "product; each sale's place, date and time; never a person"),
+    "institution": ("Software of a hospital, clinic or pharmacy", "what it said itself, and of who delegated to it"),
+    "clerk": ("Clerk", "what the institution said itself; of a conflict only `elsewhere` and the month"),
+    "pharmacist": ("Pharmacist", "as the clerk"),
+    "manager": ("Manager", "as the clerk; keys and delegations of the institution"),
+    "firm": (
+        "Maker or distributor",
+        "own uploads; boxes of its own proven prefixes, by county and week, never a person",
+    ),
+    "agency": ("Insurer's agency", "claims of its own fund in its region"),
+    "inspector": ("Inspector", "its region; personal data with a stated reason, recorded"),
+    "drug_regulator": ("Drug regulator", "boxes, batches and places of its region; never a person"),
+    "vendor": ("Vendor, head office, third-party warehouse", "what a party delegated to it, until a date"),
+    "auditor": ("Auditor", "the audit record, and nothing else"),
+    "security_officer": ("Security officer", "accounts and what waits for approval; no business data"),
+    "administrator": ("Administrator", "accounts and keys; no business data, and no role for themselves"),
+}
+"""What each role is called, and what it sees (`spec/settlement.md`)."""
 
 ROLE_OF_KIND: dict[str, Role] = {
     "hospital": "institution",
@@ -47,9 +73,9 @@ ROLE_OF_KIND: dict[str, Role] = {
     "agency": "agency",
     "inspector": "inspector",
     "drug_regulator": "drug_regulator",
-    "partner": "inspector",
 }
-"""The role in which the software of a party speaks, by the party's kind."""
+"""The role in which the software of a party speaks, by the party's kind. A partner (police, courts) sees what is
+referred to it and has no role of its own."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +97,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Vendor, name and version of the client, as it says itself."""
     address: str = ""
     """Network address, for limits alone; never logged."""
+    must_change: bool = False
+    """Signed in with a password that somebody else knows: nothing else is done before it is changed."""
 
     @property
     def name(self) -> str:
@@ -85,6 +113,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """Codes of the institutions and firms whose own records are seen; None for all of the region."""
     region: str = ""
     """Significant digits of the division code; empty for everywhere."""
+    products: frozenset[str] | None = None
+    """Product keys of a firm's proven prefixes: of these boxes it also learns where they went. None where the
+    product does not narrow."""
     fund: str = ""
     persons: bool = False
     """Whether personal data may be opened with a reason."""
@@ -101,11 +132,17 @@ NOTHING = Scope(parties=frozenset())
 
 def scope_of(caller: Caller, catalogue: Catalogue, day: date) -> Scope:
     """The scope of a caller on a day (`spec/settlement.md`, who sees what); empty for who sees no records at all."""
-    if caller.role in SENDERS:
-        return Scope(parties=frozenset({caller.party, *catalogue.speaks_for(caller.party, day)}) - {""})
+    if caller.role in SENDERS and caller.party:
+        parties = frozenset({caller.party, *catalogue.speaks_for(caller.party, day)})
+        return Scope(parties=parties, products=proven(caller.party, catalogue, day) if caller.role == "firm" else None)
     if caller.role in OFFICIALS:
         return Scope(region=significant(caller.region), fund=caller.fund, persons=caller.role == "inspector")
     return NOTHING
+
+
+def proven(firm: str, catalogue: Catalogue, day: date) -> frozenset[str]:
+    """Product keys that the identification library says are this firm's on a day, by its registration alone."""
+    return frozenset(row.product_key for row in catalogue.held_by(firm) if row.valid_from <= day <= row.valid_to)
 
 
 def significant(region: str) -> str:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from suyuan.portals import nhsa
 from suyuan.portals.access import Caller, Role
-from suyuan.portals.callers import identify
+from suyuan.portals.callers import checked_body, from_here, identify
 from suyuan.portals.codec import to_json
 from suyuan.portals.pages.shell import language_of, refusal_page
 from suyuan.portals.problem import PROBLEM_JSON, Refused, problem_of
@@ -23,6 +23,8 @@ from suyuan.portals.site import Site, site_of
 
 REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CHANGING = frozenset({"/account/password", "/sign-out", "/static/{name:path}", "/preferences", "/livez"})
+"""All that is open before a one-time password is changed."""
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
@@ -150,25 +152,27 @@ async def _handle(url: Url, go_on: ASGIApp, scope: Scope, receive: Receive, send
         caller = scope["state"]["caller"] = await identify(site, request)
         site.limits.check(url.lane, caller.name)
         _admit(url, request, caller)
+        if url.lane != "bulk":
+            receive = _limited(request, receive, site.settings.body_bytes_max)
+        receive = await checked_body(request, receive)
     except Refused as refusal:
         scope["state"].setdefault("caller", Caller())
-        if url.kind == "page" and refusal.error.code == "not_signed_in":
-            await _to_sign_in(request)(scope, receive, send)
-            return
-        raise
-    if url.lane != "bulk":
-        receive = _limited(request, site.settings.body_bytes_max)
+        away = _elsewhere(request, refusal.error.code) if url.kind == "page" else None
+        if away is None:
+            raise
+        await away(scope, receive, send)
+        return
     await go_on(scope, receive, send)
 
 
-def _limited(request: Request, most: int) -> Receive:
+def _limited(request: Request, take: Receive, most: int) -> Receive:
     """The body of a request up to a size, counted as it comes: what a header says of it proves nothing."""
     refusal = Refused("body_too_large", where="body", what=f"The limit is {most} bytes.")
     taken = 0
 
     async def receive() -> Message:
         nonlocal taken
-        message = await request.receive()
+        message = await take()
         taken += len(message.get("body", b""))
         if taken > most:
             raise refusal
@@ -185,22 +189,21 @@ def _admit(url: Url, request: Request, caller: Caller) -> None:
         raise Refused("stopping", headers={"retry-after": "30"})
     if caller.role not in url.who:
         raise Refused("not_signed_in" if caller.role == "citizen" else "not_allowed", where=url.path)
-    if caller.session and request.method not in SAFE and not _from_here(request):
+    if caller.must_change and url.path not in CHANGING:
+        raise Refused("password_change_needed", where=url.path)
+    if caller.session and request.method not in SAFE and not from_here(request):
         raise Refused("forged_form")
 
 
-def _from_here(request: Request) -> bool:
-    """Browsers say where a request comes from; an old one at least names the origin."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in {"same-origin", "none"}
-    origin = request.headers.get("origin")
-    return origin is None or origin.partition("://")[2] == request.headers.get("host")
-
-
-def _to_sign_in(request: Request) -> Response:
+def _elsewhere(request: Request, code: str) -> Response | None:
+    """Where a visitor of a page goes first: to sign in and come back, or to choose a password of their own."""
+    if code == "password_change_needed":
+        return RedirectResponse("/account/password", 303)
+    if code != "not_signed_in":
+        return None
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/sign-in?next={quote(here, safe='')}", 303)
+    back = f"?next={quote(here, safe='')}" if request.method in SAFE else ""
+    return RedirectResponse(f"/sign-in{back}", 303)
 
 
 async def tell_refusal(request: Request, refusal: Exception) -> Response:

@@ -43,6 +43,8 @@ ERRORS: tuple[Error, ...] = (
           "请使用相应机构的凭证，或取得其委托"),
     Error("forged_form", 403, "The form was not sent from a page of this site.", "表单来源不可信",
           "Open the page again and send the form from there.", "请重新打开页面后提交"),
+    Error("password_change_needed", 403, "The one-time password must be changed first.", "请先修改一次性密码",
+          "Open /account/password and choose a password of your own.", "请打开/account/password设置本人密码"),
     Error("reason_needed", 403, "Personal data is opened only with a reason.", "查看个人信息须说明理由",
           "State the reason; it is kept in the audit record.", "请填写理由，理由将记入审计记录"),
     # What is asked for.
@@ -52,6 +54,10 @@ ERRORS: tuple[Error, ...] = (
           "Use a method named in the Allow header.", "请使用Allow头所列方法"),
     Error("not_now", 409, "This cannot be done as things stand.", "当前状态不能执行此操作",
           "Look at its present state, then decide again.", "请查看当前状态后再操作"),
+    Error("outcome_unknown", 404, "No upload under this id or number was taken.", "未受理过该编号的上传",
+          "It was not taken: send it again. To send again is always safe.", "本次未受理，请重新发送；重发不会重复记账"),
+    Error("decided_already", 409, "It was decided otherwise before.", "此前已作出其他决定",
+          "Read the decision; a new request may be made.", "请查看原决定，可另行申请"),
     # How much and how often.
     Error("too_often", 429, "More requests than the limit allows.", "请求过于频繁",
           "Wait as long as Retry-After says.", "请按Retry-After等待后重试"),

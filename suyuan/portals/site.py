@@ -17,7 +17,9 @@ from suyuan.portals.audit import Audit
 from suyuan.portals.counter import Counter
 from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
+from suyuan.portals.nonces import Nonces
 from suyuan.portals.templating import Templates
+from suyuan.storage.credentials import REMEMBERED_SECONDS, Credential
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -41,6 +43,8 @@ class Site:
         self.figures = Figures()
         self.limits = Limits(node.settings)
         self.audit = Audit(node)
+        self.nonces = Nonces()
+        self._networks: tuple[float, list[Credential]] = (0.0, [])
         self.log = structlog.get_logger("suyuan")
         self.stopping = False
         self.started = time.time()
@@ -77,6 +81,18 @@ class Site:
     def party(self, code: str) -> Party | None:
         """The party as it stands today; None where it is not listed."""
         return self.node.catalogue.party(code, day_of(self.node.ledger.clock()))
+
+    def networks(self) -> list[Credential]:
+        """Source networks that prove a caller of the NHSA address; another process's change holds after seconds."""
+        until, listed = self._networks
+        if time.monotonic() > until:
+            listed = self.node.tables.listed_networks()
+            self._networks = time.monotonic() + REMEMBERED_SECONDS, listed
+        return listed
+
+    def forget_networks(self) -> None:
+        """A network was listed or taken out."""
+        self._networks = (0.0, [])
 
     async def _watch_deadlines(self) -> None:
         while True:
