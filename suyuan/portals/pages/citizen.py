@@ -211,7 +211,7 @@ def _now(site: Site) -> str:
     return iso_time(site.node.ledger.clock())
 
 
-_SCRIPT_TEXTS = {
+SCRIPT_TEXTS = {
     "empty": "20 digits, printed beside the words 药品追溯码.",
     "short": "{0} digits; {1} more to come.",
     "long": "{0} digits: {1} too many.",
@@ -237,4 +237,4 @@ _SCRIPT_TEXTS = {
 
 
 def _script_texts(request: Request) -> dict[str, str]:
-    return {name: text_of(request, text) for name, text in _SCRIPT_TEXTS.items()}
+    return {name: text_of(request, text) for name, text in SCRIPT_TEXTS.items()}
