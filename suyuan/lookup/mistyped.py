@@ -14,6 +14,9 @@ _LOOK_ALIKE = str.maketrans(
 )
 """Letters and what they are mistaken for in print."""
 
+_SPOKEN = str.maketrans("零〇一二三四五六七八九幺两", "0012345678912")
+"""Digits as a telephone's dictation writes them."""
+
 _LENGTH = trace20.LENGTH
 _GAPS = re.compile(r"[\s-]+")
 _LETTERS_MAX = 6
@@ -48,8 +51,10 @@ EMPTY = Words("请输入或扫描药盒上的追溯码。", "Type or scan the tr
 
 
 def meant(text: str) -> str:
-    """The trace code that was probably meant, where only look-alike letters stand in its way; else empty."""
-    plain = _GAPS.sub("", normalise(text).text)
+    """The trace code that was probably meant by text that is none: look-alike letters, digits in words; else empty."""
+    plain = _GAPS.sub("", normalise(text).text).translate(_SPOKEN)
+    if trace20.is_clean(plain):
+        return plain
     letters = sum(not character.isdigit() for character in plain)
     guess = plain.translate(_LOOK_ALIKE)
     return guess if 0 < letters <= _LETTERS_MAX and trace20.is_clean(guess) else ""

@@ -218,6 +218,7 @@ def test_an_expired_box_is_said_to_be_so_before_anything_about_sales() -> None:
         ("823456700000000000172", "1 too many", ""),
         ("82345670 0000 0000 0O17", "no digit", "82345670000000000017"),
         ("B2345670000000000017", "no digit", "82345670000000000017"),
+        ("八二三四五六七零零零零零零零零零零零一七", "type the 20 digits", "82345670000000000017"),
         ("42345670000000000017", "begins with 8", ""),
         ("6901234567891", "check digit does not fit", ""),
         ("(01)06901234567891(21)A1", "check digit does not fit", ""),

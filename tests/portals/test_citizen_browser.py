@@ -56,6 +56,8 @@ def test_typing_groups_the_digits_counts_them_and_finds_a_slip(portal: Portal, s
     field.press_sequentially(shelf.one[13:])
     expect(count).to_contain_text("可以查询")
     expect(count).to_have_class("hint good")
+    field.fill("八一二三 ４５６七")
+    expect(field).to_have_value("8123 4567")
     field.fill("")
     field.press_sequentially("8O23")
     expect(count).to_contain_text("看混")

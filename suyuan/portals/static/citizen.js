@@ -32,6 +32,14 @@ function counted(/** @type {string} */ text) {
   return digits[0] === "8" ? [texts.complete, "good"] : [texts.eight, "warn"];
 }
 
+/** Dictated digits come as words or in full width: all become plain ones, without gaps. */
+function spoken(/** @type {string} */ text) {
+  return text
+    .replace(/[零〇一二三四五六七八九幺两]/g, (word) => "0012345678912"["零〇一二三四五六七八九幺两".indexOf(word)])
+    .replace(/[０-９]/g, (digit) => String(digit.charCodeAt(0) - 0xff10))
+    .replace(/[\s，,。.]/g, "");
+}
+
 function helpTyping(/** @type {HTMLInputElement} */ field, /** @type {HTMLElement} */ count) {
   let told = 0;
   const tell = () => {
@@ -39,10 +47,10 @@ function helpTyping(/** @type {HTMLInputElement} */ field, /** @type {HTMLElemen
     count.textContent = words;
     count.className = `hint ${tone}`;
   };
-  field.addEventListener("input", (event) => {
+  const group = (/** @type {Event} */ event) => {
     if (/** @type {InputEvent} */ (event).isComposing) return;
-    const before = field.value.slice(0, field.selectionStart ?? 0).replace(/\s/g, "").length;
-    const plain = field.value.replace(/\s/g, "");
+    const before = spoken(field.value.slice(0, field.selectionStart ?? 0)).length;
+    const plain = spoken(field.value);
     if (/^\d{1,24}$/.test(plain)) {
       field.value = plain.replace(/(\d{4})(?=\d)/g, "$1 ");
       const place = before + Math.max(0, Math.floor((before - 1) / 4));
@@ -51,7 +59,9 @@ function helpTyping(/** @type {HTMLInputElement} */ field, /** @type {HTMLElemen
     // A reader's voice says the count once the hand rests, not at each key.
     clearTimeout(told);
     told = setTimeout(tell, 250);
-  });
+  };
+  field.addEventListener("input", group);
+  field.addEventListener("compositionend", group);
   find("letters")?.addEventListener("click", (event) => {
     const on = field.inputMode !== "text";
     field.inputMode = on ? "text" : "numeric";
