@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 import cyclopts
 import msgspec
 
 import suyuan
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn
+from suyuan.cli.serve import open_socket, serve_node
 from suyuan.cli.simulate import Boxes, Days, Institutions, Noise
+from suyuan.cli.visitors import invite_visitors
 from suyuan.lookup.citizen import CitizenAnswer, check
 from suyuan.lookup.story import tell
 from suyuan.node import JOURNAL, SECRETS, TABLES, Node, NodeUnusable, is_node
@@ -30,6 +33,13 @@ MARK = "demo"
 BLOCK_CACHE_MB = 64
 """A country fits beside this into 1 GiB, the memory that a demo may take."""
 
+OTHER_CODES = (
+    ("a retail barcode 商品条码", "6901234567892"),
+    ("a batch code 批次码", "(01)09520000016326(10)260101"),
+    ("not known 未知", "12345"),
+)
+"""Codes that are no box; each gets its own answer."""
+
 SEARCHED = 3_000
 """Boxes looked at for an example; one of each everyday kind is among the first few."""
 
@@ -41,7 +51,8 @@ def demo(
     institutions: Institutions = 320,
     boxes: Boxes = 100_000,
     days: Days = 60,
-    serve: Annotated[bool, cyclopts.Parameter(help="Serve pages afterwards, where the program has them.")] = True,
+    serve: Annotated[bool, cyclopts.Parameter(help="Serve it over HTTP afterwards, until Ctrl+C.")] = True,
+    port: Annotated[int, cyclopts.Parameter(help="Port to serve on; if it is taken, any that is free.")] = 8000,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
@@ -67,9 +78,27 @@ def demo(
     else:
         say(done.report)
         _invite(examples, dir)
-    if not serve:
-        warn("served nothing, as asked")
+    if serve:
+        _serve(dir, port, examples)
     return 0 if done.sound else 1
+
+
+def _serve(folder: Path, port: int, examples: list["Example"]) -> None:
+    """Serve the played country, and say who may come and what there is to see."""
+    with Node.open(folder, block_cache_mb=BLOCK_CACHE_MB) as node:
+        visitors = invite_visitors(node)
+        opened = open_socket("127.0.0.1", port)
+        address = f"http://127.0.0.1:{opened.getsockname()[1]}"
+        rows = [(one.kind, f"{address}/check?{urlencode({'code': one.code})}") for one in examples]
+        rows += [(kind, f"{address}/check?{urlencode({'code': code})}") for kind, code in OTHER_CODES]
+        say("\n群众查询 As a citizen:")
+        print_table(("kind of code", "address"), rows)
+        say("\n登录 Sign in (made for this demo alone):")
+        people = [(one.who, one.name, one.password, f"{address}{one.page}") for one in visitors.accounts]
+        print_table(("who", "name", "password", "page"), people)
+        say("\n接口 As software: Authorization: Bearer …")
+        print_table(("who", "party", "key"), [msgspec.structs.astuple(key) for key in visitors.keys])
+        serve_node(node, opened)
 
 
 def _clear(folder: Path) -> None:

@@ -1,10 +1,11 @@
 """`suyuan serve`: the node over HTTP, for programs and people, until it is told to stop."""
 
+import socket
 from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, say
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, say, warn
 from suyuan.node import Node
 
 
@@ -20,18 +21,29 @@ def serve(
 
     It speaks plain HTTP and is meant to stand behind a proxy that speaks TLS (docs/operations.md).
     """
+    from suyuan.portals.server import listen  # noqa: PLC0415  costs a second of the start
+
     with Node.open(dir) as node:
-        serve_node(node, host or node.settings.host, node.settings.port if port < 0 else port)
+        serve_node(node, listen(host or node.settings.host, node.settings.port if port < 0 else port))
     return 0
 
 
-def serve_node(node: Node, host: str, port: int) -> None:
-    """Serve an open node and say where."""
-    from suyuan.portals.app import application  # noqa: PLC0415  costs a second of the start
-    from suyuan.portals.server import listen, serve  # noqa: PLC0415
+def open_socket(host: str, port: int) -> socket.socket:
+    """A listening socket on the port, or on any that is free if somebody has it."""
+    from suyuan.portals.server import listen  # noqa: PLC0415  costs a second of the start
 
-    opened = listen(host, port)
-    at = opened.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    say(f"serving http://{shown}:{at}/  (Ctrl+C stops)")
+    try:
+        return listen(host, port)
+    except OSError as error:
+        warn(f"port {port} cannot be used ({error.strerror}); taking another")
+        return listen(host, 0)
+
+
+def serve_node(node: Node, opened: socket.socket) -> None:
+    """Serve an open node on a listening socket, and say where."""
+    from suyuan.portals.app import application  # noqa: PLC0415  costs a second of the start
+    from suyuan.portals.server import serve  # noqa: PLC0415
+
+    host, port = opened.getsockname()[:2]
+    say(f"serving http://{f'[{host}]' if ':' in host else host}:{port}/  (Ctrl+C stops)")
     serve(application(node), node.settings, [opened])

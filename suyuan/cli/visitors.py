@@ -1,0 +1,83 @@
+"""Who may visit a demo over HTTP: throw-away accounts and keys, and addresses that show each outcome."""
+
+import secrets
+from collections import Counter
+
+import msgspec
+
+from suyuan.catalogue.parties import Party
+from suyuan.lookup.totals import count_all
+from suyuan.node import Node
+
+SELLERS = ("hospital", "pharmacy", "clinic")
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Somebody who may sign in to the demo."""
+
+    who: str
+    name: str
+    password: str
+    page: str
+    """Where it begins for them."""
+
+
+class Key(msgspec.Struct, frozen=True):
+    """Software that may call the demo."""
+
+    who: str
+    party: str
+    bearer: str
+
+
+class Visitors(msgspec.Struct, frozen=True):
+    """Everybody who may come; all of it is made anew with each demo."""
+
+    accounts: list[Account]
+    keys: list[Key]
+
+
+def invite_visitors(node: Node) -> Visitors:
+    """Make accounts for each kind of reader, where there is most to see, and keys for an institution and a firm."""
+    _, alerts = count_all(node.journal)
+    told = Counter(alert["institution"] for alert in alerts)
+    parties = {party.code: party for party in node.catalogue.content.parties}
+    seller = _busiest(parties, told, SELLERS)
+    firm = _first(parties, "manufacturer")
+    province = node.catalogue.province(seller.region)
+    people = (
+        ("机构负责人 manager of an institution", "manager", seller.code, "", "/institution"),
+        ("机构操作员 clerk at the counter", "clerk", seller.code, "", "/scan"),
+        ("生产企业 manufacturer", "firm", firm.code, "", "/firm"),
+        ("经办 clerk of the agency", "agency", "", province, "/inspector"),
+        ("省级监管 inspector of a province", "inspector", "", province, "/inspector"),
+        ("国家监管 inspector of the nation", "inspector", "", "", "/inspector"),
+        ("药监 drug regulator", "drug_regulator", "", "", "/inspector"),
+        ("系统管理员 administrator", "administrator", "", "", "/admin"),
+        ("安全管理员 security officer", "security_officer", "", "", "/admin"),
+        ("审计员 auditor", "auditor", "", "", "/audit"),
+    )
+    accounts = []
+    for who, role, institution, region, page in people:
+        name = role if not (role == "inspector" and region) else "inspector-province"
+        password = secrets.token_urlsafe(9)
+        node.tables.add_person(name, role, institution, region)
+        node.tables.set_password(name, password)
+        accounts.append(Account(who, name, password, page))
+    keys = []
+    for who, party in (("机构 institution", seller), ("企业 firm", firm)):
+        issued = node.tables.create_credential(party.code)
+        keys.append(Key(who, party.code, f"{issued.id}.{issued.secret}"))
+    return Visitors(accounts, keys)
+
+
+def _busiest(parties: dict[str, Party], told: Counter[str], kinds: tuple[str, ...]) -> Party:
+    """The party with most alerts; the first of its kind where there are none."""
+    for code, _ in told.most_common():
+        if code in parties and parties[code].kind in kinds:
+            return parties[code]
+    return _first(parties, *kinds)
+
+
+def _first(parties: dict[str, Party], *kinds: str) -> Party:
+    return next(party for _, party in sorted(parties.items()) if party.kind in kinds)
