@@ -22,13 +22,17 @@ from suyuan.cli.simulate import Boxes, Days, Institutions, Noise
 from suyuan.cli.visitors import invite_visitors
 from suyuan.lookup.citizen import CitizenAnswer, check
 from suyuan.lookup.story import tell
-from suyuan.node import JOURNAL, SECRETS, TABLES, Node, NodeUnusable, is_node
+from suyuan.node import JOURNAL, LISTS, SECRETS, TABLES, Node, NodeUnusable, is_node
 from suyuan.simulation.country import TRUTH
 from suyuan.simulation.demo import Demonstration, SimulatedClock, demonstrate
 from suyuan.simulation.truth import Truth
+from suyuan.storage.audit import FILE as AUDIT
 
 MARK = "demo"
 """The meta value by which a demo knows that a folder is its own to replace."""
+
+KEPT = (TABLES, LISTS, AUDIT)
+"""Databases beside the journal."""
 
 BLOCK_CACHE_MB = 64
 """A country fits beside this into 1 GiB, the memory that a demo may take."""
@@ -110,7 +114,7 @@ def _clear(folder: Path) -> None:
     if not ours:
         raise NodeUnusable(f"{folder} holds a node that no demo made: choose another folder with --dir")
     shutil.rmtree(folder / JOURNAL)
-    for path in [folder / SECRETS, *folder.glob(f"{TABLES}*")]:
+    for path in [folder / SECRETS, *(path for name in KEPT for path in folder.glob(f"{name}*"))]:
         path.unlink(missing_ok=True)
 
 
