@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_sign_in: str = "20/minute"
     map_data: str = ""
     map_approval: str = ""
+    webhook_private: bool = False
+    webhook_patience_hours: int = 72
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -125,6 +127,8 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"port is {settings.port}; it may be 0 (any that is free) to {PORT_MAX}")
     if settings.address and not settings.address.startswith(("http://", "https://")):
         raise SettingsWrong(f"address is {settings.address!r}; it begins with https:// (or http:// on a desk)")
+    if settings.webhook_patience_hours < 0:
+        raise SettingsWrong(f"webhook_patience_hours is {settings.webhook_patience_hours}; it must be at least 0")
     _check_access(settings)
 
 

@@ -13,12 +13,13 @@ from starlette.types import ASGIApp
 from suyuan import __version__
 from suyuan.node import Node
 from suyuan.portals import access, assets, nhsa, openapi, operations
-from suyuan.portals.api import alerts, claims, uploads
+from suyuan.portals.api import alerts, claims, uploads, webhooks
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import citizen, shell
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
+from suyuan.portals.webhooks import Courier
 
 EVERYBODY = access.EVERYBODY
 SELLERS: frozenset[access.Role] = frozenset({"clerk", "pharmacist", "manager", "institution", "vendor"})
@@ -65,6 +66,13 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/alerts/stream", alerts.stream_alerts, ALERTED, "stream"),
     Url("GET", "/api/v1/alerts/{alert}", alerts.get_alert, ALERTED),
     Url("POST", "/api/v1/alerts/{alert}/steps", alerts.answer_one_alert, HANDLING),
+    Url("GET", "/api/v1/webhooks", webhooks.list_webhooks, ALERTED),
+    Url("POST", "/api/v1/webhooks", webhooks.create_webhook, ALERTED),
+    Url("GET", "/api/v1/webhooks/{webhook}", webhooks.get_webhook, ALERTED),
+    Url("DELETE", "/api/v1/webhooks/{webhook}", webhooks.delete_webhook, ALERTED),
+    Url("POST", "/api/v1/webhooks/{webhook}/test", webhooks.test_webhook, ALERTED),
+    Url("POST", "/api/v1/webhooks/{webhook}/pause", webhooks.pause_webhook, ALERTED),
+    Url("POST", "/api/v1/webhooks/{webhook}/resume", webhooks.resume_webhook, ALERTED),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
     # The citizen
@@ -83,14 +91,17 @@ def application(node: Node) -> ASGIApp:
     """The whole program over HTTP, for an open node; it begins and ends with the server (ASGI lifespan)."""
     site = Site(node)
     live = Live(site)
+    courier = Courier(live)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await site.start()
         await live.start()
+        await courier.start()
         try:
             yield
         finally:
+            await courier.stop()
             await live.stop()
             await site.stop()
 
@@ -103,7 +114,7 @@ def application(node: Node) -> ASGIApp:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.site, app.state.live, app.state.urls = site, live, URLS
+    app.state.site, app.state.live, app.state.courier, app.state.urls = site, live, courier, URLS
     for url in URLS:
         app.router.routes.append(_route(url))
     app.add_exception_handler(Refused, tell_refusal)
