@@ -25,7 +25,7 @@ SCAN_KINDS = frozenset(
         "exited",
     }
 )
-NOT_A_BOX = ("claim:", "message:", "batch:", "hold:", "balance:", "alert:", "report:", "line:")
+NOT_A_BOX = ("claim:", "message:", "batch:", "hold:", "balance:", "alert:", "report:", "no_code:", "line:")
 PAGE = 20_000
 
 

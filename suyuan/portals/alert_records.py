@@ -36,14 +36,20 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arrived: str = ""
 
 
-class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """The other side as an institution may know it: kind of place and month, never who."""
+class OtherSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The other side of an alert: whole for officials; for an institution kind of place and month, never who."""
 
-    kind_of_place: str
+    institution: str = ""
+    name: str = ""
+    region: str = ""
+    region_name: str = ""
+    event_time: str = ""
+    arrived: str = ""
+    kind_of_place: str | msgspec.UnsetType = msgspec.UNSET
     """Hospital or pharmacy; empty where the other side is the institution itself."""
-    month: str
+    month: str | msgspec.UnsetType = msgspec.UNSET
     """Such as `2026-03`; empty where there is no other side."""
-    here: bool
+    here: bool | msgspec.UnsetType = msgspec.UNSET
     """True where both sides are the institution's own."""
 
 
@@ -67,7 +73,7 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     """new, seen, asked, contested or closed."""
     side: Side
     """Whose record is in question; for an institution its own record."""
-    other: Side | Elsewhere | None
+    other: OtherSide | None
     """Where the box was sold before, where it was; for an institution the other side without its name."""
     gap_seconds: int | None
     """Between the two records."""
@@ -140,7 +146,8 @@ def _whole(alert: Alert, catalogue: Catalogue) -> AlertRecord:
     other = None
     if alert.other_institution:
         times = (alert.other_time, alert.other_arrived)
-        other = _side(catalogue, alert.other_institution, alert.other_region, *times)
+        side = _side(catalogue, alert.other_institution, alert.other_region, *times)
+        other = OtherSide(**msgspec.structs.asdict(side))
     return AlertRecord(
         number=alert.number,
         id=alert.id,
@@ -180,7 +187,7 @@ def _own(alert: Alert, institution: str, catalogue: Catalogue) -> AlertRecord:
         reasons=own.reasons,
         state=own.state,
         side=_side(catalogue, institution, region, own.event_time, own.arrived),
-        other=Elsewhere(kind_of_place=own.kind_of_place, month=own.month, here=not own.elsewhere)
+        other=OtherSide(kind_of_place=own.kind_of_place, month=own.month, here=not own.elsewhere)
         if own.month or own.elsewhere
         else None,
         gap_seconds=None,

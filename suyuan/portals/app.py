@@ -13,7 +13,20 @@ from starlette.types import ASGIApp
 from suyuan import __version__
 from suyuan.node import Node
 from suyuan.portals import access, assets, nhsa, openapi, operations
-from suyuan.portals.api import alerts, claims, uploads, webhooks
+from suyuan.portals.api import (
+    alerts,
+    catalogue,
+    claims,
+    codes,
+    files,
+    no_code,
+    outcomes,
+    sales,
+    self_audit,
+    uploads,
+    webhooks,
+    words,
+)
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import citizen, shell
@@ -27,6 +40,9 @@ SELLERS: frozenset[access.Role] = frozenset({"clerk", "pharmacist", "manager", "
 SENDERS: frozenset[access.Role] = frozenset({*SELLERS, "firm"})
 ORDERERS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regulator", "firm"})
 """Who may order boxes to be held; a hospital or a shop cannot."""
+CLAIM_READERS: frozenset[access.Role] = frozenset({*SELLERS, "agency", "inspector"})
+RECORD_READERS: frozenset[access.Role] = frozenset({*SENDERS, "agency", "inspector", "drug_regulator"})
+"""Who sees records at all, each within its scope."""
 
 ALERTED: frozenset[access.Role] = frozenset(
     {"agency", "inspector", "drug_regulator", "institution", "clerk", "pharmacist", "manager", "vendor"}
@@ -73,6 +89,31 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/api/v1/webhooks/{webhook}/test", webhooks.test_webhook, ALERTED),
     Url("POST", "/api/v1/webhooks/{webhook}/pause", webhooks.pause_webhook, ALERTED),
     Url("POST", "/api/v1/webhooks/{webhook}/resume", webhooks.resume_webhook, ALERTED),
+    Url("POST", "/api/v1/files", files.take_file, SENDERS, "bulk"),
+    Url("POST", "/api/v1/epcis/capture", files.capture, SENDERS, "bulk"),
+    # The interface: questions
+    Url("GET", "/api/v1/outcomes", outcomes.outcome, SENDERS),
+    Url("GET", "/api/v1/claims", claims.list_claims_seen, CLAIM_READERS),
+    Url("GET", "/api/v1/claims/{settlement}", claims.show_claim, CLAIM_READERS),
+    Url("GET", "/api/v1/sales", sales.list_own_sales, SELLERS),
+    Url("GET", "/api/v1/prescriptions/{issuer}/{number}", sales.show_prescription, CLAIM_READERS),
+    Url("GET", "/api/v1/check", codes.check_code, EVERYBODY, "citizen"),
+    Url("GET", "/api/v1/codes", codes.recognise_code, EVERYBODY, "citizen"),
+    Url("GET", "/api/v1/history", codes.history, RECORD_READERS),
+    Url("GET", "/api/v1/catalogue/products", catalogue.list_products, EVERYBODY),
+    Url("GET", "/api/v1/catalogue/prefixes", catalogue.list_prefixes, RECORD_READERS),
+    Url("GET", "/api/v1/catalogue/mapping", catalogue.list_mapping, RECORD_READERS),
+    Url("GET", "/api/v1/catalogue/{library}/download", catalogue.download, RECORD_READERS),
+    Url("GET", "/api/v1/no-code", no_code.library, SELLERS),
+    Url("GET", "/api/v1/no-code/requests", no_code.requests, CLAIM_READERS),
+    Url("POST", "/api/v1/no-code/requests", no_code.ask, SELLERS),
+    Url("POST", "/api/v1/no-code/requests/{id}/decision", no_code.decide, frozenset({"agency"})),
+    Url("GET", "/api/v1/self-audit", self_audit.self_audit, SELLERS),
+    Url("POST", "/api/v1/self-audit/{alert}/explanation", self_audit.explain, SELLERS),
+    Url("GET", "/api/v1/reports/coverage", words.coverage, frozenset({"agency", "inspector", "drug_regulator"})),
+    Url("GET", "/api/v1/statuses", words.statuses, EVERYBODY),
+    Url("GET", "/api/v1/errors", words.errors, EVERYBODY),
+    Url("GET", "/api/v1/me", words.me, EVERYBODY),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
     # The citizen

@@ -4,6 +4,7 @@ from suyuan.views.alerts import AlertsView
 from suyuan.views.claims import ClaimsView
 from suyuan.views.counts import CountsView
 from suyuan.views.follow import Views
+from suyuan.views.no_code import NoCodeView
 from suyuan.views.owed import OWED
 from suyuan.views.prescriptions import PrescriptionsView
 from suyuan.views.reports import ReportsView
@@ -20,6 +21,7 @@ VIEWS: tuple[View, ...] = (
     ClaimsView(),
     SalesView(),
     PrescriptionsView(),
+    NoCodeView(),
     OWED,
     UPLOADS,
 )

@@ -36,6 +36,10 @@ _CLAIMS = sa.Table(
     sa.Index("claims_in", "region", "number"),
     sa.Index("claims_made", "key", "sequence", unique=True),
     sa.Index("claims_settled", "settlement"),
+    *(
+        sa.Index(f"claims_by_{name}", name, sqlite_where=sa.text(f"\"{name}\" != ''"))
+        for name in ("order", "visit", "receipt")
+    ),
 )
 """`state` is open, cancelled or reversed; what was refused is refused and stays so."""
 
@@ -154,6 +158,13 @@ def claim_of(connection: sa.Connection, settlement: str, wanted: ClaimsWanted) -
     query = _CLAIMS.select().where(_CLAIMS.c.settlement == settlement, *_conditions(wanted))
     row = connection.execute(query.order_by(_CLAIMS.c.number)).first()
     return None if row is None else ClaimRow(**row._mapping)  # noqa: SLF001  as above
+
+
+def files_under(connection: sa.Connection, institution: str, kind: str, number: str) -> set[str]:
+    """Keys of the claim files in which an institution's order, visit or receipt stands."""
+    column = _CLAIMS.c[kind]
+    query = sa.select(_CLAIMS.c.key.distinct()).where(column == number, column != "")
+    return set(connection.execute(query.where(_CLAIMS.c.institution == institution)).scalars())
 
 
 def _conditions(wanted: ClaimsWanted) -> list[sa.ColumnElement[bool]]:

@@ -80,7 +80,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         event.actor,
         event.product,
         event.n,
-        1 if event.kind == "prescribed" else event.m,
+        1 if is_line else event.m,
         str(detail.get("code", "")) if is_line else event.key,
         event.event_time,
         False,

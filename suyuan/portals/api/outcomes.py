@@ -1,0 +1,192 @@
+"""Outcomes: what became of an upload whose sender got no answer, by its id or by the numbers of the business."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from suyuan.formats.api.answers import ClaimAnswer, claim_answer
+from suyuan.formats.api.documents import TRANSACTIONS
+from suyuan.formats.document import Outcome
+from suyuan.ledger.events import Event
+from suyuan.ledger.keys import claim_key, message_key
+from suyuan.ledger.ledger import Ledger
+from suyuan.lookup.moment import iso_time
+from suyuan.portals import codec
+from suyuan.portals.access import caller_of
+from suyuan.portals.api.operation import operation, query_of, scope_here
+from suyuan.portals.api.sales import SaleRow, sale_rows
+from suyuan.portals.problem import Refused
+from suyuan.portals.site import Site, site_of
+from suyuan.settlement.claim import ClaimVerdict
+from suyuan.views.claims import files_under
+from suyuan.views.sales import FOUND_BY, facts_under
+
+ROWS_MAX = 1_000
+EPCIS = ("EPCISDocument", "EPCISQueryDocument")
+Number = Annotated[str, Meta(max_length=64)]
+
+
+class OutcomesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Exactly one of id, settlement, order, visit, receipt, original, prescription."""
+
+    id: Annotated[str, Meta(max_length=64, description="The id that the sender gave, or the request id.")] = ""
+    transaction: Annotated[
+        str, Meta(max_length=20, description="With `id`: infno of an NHSA message, where it was one.")
+    ] = ""
+    settlement: Number = ""
+    order: Number = ""
+    visit: Number = ""
+    receipt: Annotated[Number, Meta(description="Receipt number; with `day`, for receipts restart daily.")] = ""
+    original: Number = ""
+    prescription: Number = ""
+    day: Annotated[str, Meta(pattern=r"^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="Day of the receipt.")] = ""
+    institution: Annotated[str, Meta(max_length=40, description="One of those the caller may speak for.")] = ""
+
+
+class LineOutcome(msgspec.Struct, kw_only=True):
+    """What one line was answered, in the order of the upload."""
+
+    status: str
+    reasons: tuple[str, ...]
+    count: int
+    """How many lines in a row were answered so."""
+
+
+class UploadOutcome(msgspec.Struct, kw_only=True):
+    """An upload that was taken."""
+
+    transaction: str
+    kind: str
+    received: str
+    lines: list[LineOutcome]
+    claims: list[ClaimAnswer]
+
+
+class ClaimOutcome(msgspec.Struct, kw_only=True):
+    """A settlement, and whether it still stands."""
+
+    settlement: str
+    state: Literal["open", "cancelled", "reversed", "refused"]
+    answer: ClaimAnswer
+
+
+class OutcomeAnswer(msgspec.Struct, kw_only=True):
+    """Everything that was taken under what was asked for. Nothing of it need be sent again."""
+
+    institution: str
+    uploads: list[UploadOutcome]
+    claims: list[ClaimOutcome]
+    sales: list[SaleRow]
+
+
+@operation(
+    "outcome",
+    "Uploads",
+    "What became of an upload whose sender got no answer",
+    about="By the sender's id or by a number of the business. 404 with `outcome_unknown` means that nothing was taken: "
+    "send it again; to do so is always safe.",
+    query=OutcomesQuery,
+    answer=OutcomeAnswer,
+    errors=("outcome_unknown", "not_allowed"),
+)
+async def outcome(request: Request) -> Response:
+    """The first answer, found again."""
+    query, site = query_of(request, OutcomesQuery), site_of(request)
+    named = [name for name in _NUMBERS if getattr(query, name)]
+    if len(named) != 1:
+        raise Refused("field_unusable", where="id", what="Give exactly one number to ask by.")
+    institution = _institution(request, query.institution)
+    found = await site.query(_outcome, site, institution, query, named[0])
+    if not (found.uploads or found.claims or found.sales):
+        raise Refused("outcome_unknown", where=named[0], value=getattr(query, named[0]))
+    return codec.answer(found)
+
+
+_NUMBERS = ("id", "settlement", "order", "visit", "receipt", "original", "prescription")
+
+
+def _institution(request: Request, wanted: str) -> str:
+    """Whose upload is asked for.
+
+    Raises:
+        Refused: it is not the caller's to ask.
+    """
+    own = scope_here(request).parties or frozenset()
+    institution = wanted or caller_of(request).party
+    if institution not in own:
+        raise Refused("not_allowed", where="institution", value=institution)
+    return institution
+
+
+def _outcome(site: Site, institution: str, query: OutcomesQuery, name: str) -> OutcomeAnswer:
+    found = OutcomeAnswer(institution=institution, uploads=[], claims=[], sales=[])
+    ledger = site.node.ledger
+    number = getattr(query, name)
+    if name == "id":
+        found.uploads = _by_id(ledger, institution, number, query.transaction)
+        return found
+    if name == "receipt" and query.day:
+        number = f"{number}@{query.day}"
+    files = {claim_key(institution, {name: number})}
+    with site.views.read() as connection:
+        if name in {"order", "visit", "receipt"}:
+            files |= files_under(connection, institution, name, number)
+        facts = facts_under(connection, institution, name, number, ROWS_MAX) if name in FOUND_BY else []
+    if name == "settlement":
+        files = {
+            event.detail["claim"]
+            for events in ledger.read(files).values()
+            for event in events
+            if event.detail and "claim" in event.detail
+        }
+    found.claims = [one for key in sorted(files) for one in _claims(ledger, key, name, number)]
+    found.sales = sale_rows(ledger, facts)
+    return found
+
+
+def _by_id(ledger: Ledger, institution: str, number: str, transaction: str) -> list[UploadOutcome]:
+    names = (transaction,) if transaction else (*TRANSACTIONS, *EPCIS)
+    keys = {name: message_key(institution, name, number) for name in names}
+    histories = ledger.read(keys.values())
+    return [
+        _upload(name, event)
+        for name, key in keys.items()
+        for event in histories[key]
+        if event.detail and "answers" in event.detail
+    ]
+
+
+def _upload(transaction: str, event: Event) -> UploadOutcome:
+    lines: list[LineOutcome] = []
+    claims: list[ClaimAnswer] = []
+    for given, count in event.detail["answers"]:
+        if isinstance(given, dict):
+            verdict = msgspec.convert(given, ClaimVerdict)
+            verdict.first = False
+            claims.append(claim_answer(verdict, Outcome(received=event.arrived)))
+        else:
+            lines.append(LineOutcome(status=given[0], reasons=tuple(given), count=count))
+    return UploadOutcome(
+        transaction=transaction, kind=event.kind, received=iso_time(event.arrived), lines=lines, claims=claims
+    )
+
+
+def _claims(ledger: Ledger, key: str, name: str, number: str) -> list[ClaimOutcome]:
+    """Every settlement and refusal of a claim file under a number, with its state."""
+    events = ledger.read([key])[key]
+    undone: dict[int, Any] = {event.corrects: event.kind for event in events if event.kind in {"cancelled", "reversed"}}
+    found = []
+    for event in events:
+        if event.kind != "claimed" or not event.detail or "answer" not in event.detail:
+            continue
+        if event.references.get(name) != number:
+            continue
+        verdict = msgspec.convert(event.detail["answer"], ClaimVerdict)
+        verdict.first = False
+        state: Any = "refused" if event.verdict == "refuse" else undone.get(event.sequence, "open")
+        answer = claim_answer(verdict, Outcome(received=event.arrived))
+        found.append(ClaimOutcome(settlement=verdict.settlement, state=state, answer=answer))
+    return found
