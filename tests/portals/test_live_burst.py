@@ -1,0 +1,113 @@
+"""A burst of alerts: uploads go on, memory stays bounded, and every subscriber gets every alert in order."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from live_watch import STREAM, Receiver, Subscriber, new_code, sell
+from portal import INSPECTOR, Portal, eventually
+from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
+
+SETTINGS = 'policy = "strict"\nblock_cache_mb = 16\nwebhook_private = true\nrate_counter = "1000000/minute"\n'
+DOCUMENT = 2_000
+"""Codes an upload."""
+
+
+def rss(portal: Portal) -> int:
+    """Memory of the server in MiB."""
+    assert portal._process is not None
+    status = Path(f"/proc/{portal._process.pid}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+class Till(threading.Thread):
+    """Somebody who goes on selling, one box at a time, whatever else happens."""
+
+    def __init__(self, portal: Portal) -> None:
+        super().__init__(daemon=True)
+        self.portal = portal
+        self.answered = 0
+        self.refused: list[int] = []
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        with self.portal.client(PHARMACY_Q) as client:
+            while not self.ending.is_set():
+                sale = {"lines": [{"codes": [new_code()]}], "references": {"receipt": f"T{self.answered}"}}
+                answer = client.post("/api/v1/sales", json={"sales": [sale]})
+                if answer.status_code == httpx.codes.OK:
+                    self.answered += 1
+                else:
+                    self.refused.append(answer.status_code)
+
+
+def burst(portal: Portal, alerts: int) -> tuple[list[int], list[int], list[int], Till, int]:
+    """So many boxes sold twice while a till goes on; answers what a stream, a late reader and a webhook were told."""
+    till = Till(portal)
+    with Receiver() as receiver, portal.client(INSPECTOR) as inspector:
+        made = inspector.post("/api/v1/webhooks", json={"url": receiver.url})
+        assert made.status_code == httpx.codes.CREATED
+        before = rss(portal)
+        with (
+            Subscriber(portal, INSPECTOR) as prompt,
+            # This one has asked and takes nothing until all is over.
+            inspector.stream("GET", STREAM, params={"after": "0"}, timeout=600) as late,
+        ):
+            till.start()
+            for _ in range(alerts // DOCUMENT):
+                codes = [new_code() for _ in range(DOCUMENT)]
+                for party in (HOSPITAL_A, PHARMACY_P):
+                    with portal.client(party) as client:
+                        client.timeout = httpx.Timeout(120)
+                        sell(client, *codes, person=party[-1])
+            eventually(lambda: len(prompt.alerts) >= alerts, 300)
+            grown = rss(portal) - before
+            late_numbers = list(_numbers(late, alerts))
+        till.ending.set()
+        till.join()
+        eventually(lambda: len(receiver.numbers) >= alerts, 300)
+        return prompt.numbers, late_numbers, receiver.numbers, till, grown
+
+
+def _numbers(stream: httpx.Response, last: int) -> Iterator[int]:
+    """The ids of a stream's alerts up to a number."""
+    for line in stream.iter_lines():
+        number = int(line[4:]) if line.startswith("id: ") else 0
+        if number:
+            yield number
+        if number >= last:
+            return
+
+
+def check(portal: Portal, alerts: int, memory_max: int) -> None:
+    prompt, late, hooked, till, grown = burst(portal, alerts)
+    expected = list(range(1, alerts + 1))
+    assert prompt == expected
+    assert late == expected
+    assert list(dict.fromkeys(hooked)) == expected
+    assert till.answered > alerts // DOCUMENT, "uploads went on beside the burst"
+    assert till.refused == []
+    assert grown < memory_max, f"{grown} MiB more"
+
+
+def test_a_burst_reaches_every_subscriber_whole_and_in_order_while_uploads_go_on(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node", SETTINGS) as portal:
+        check(portal, 2 * DOCUMENT, 400)
+
+
+@pytest.mark.slow
+def test_a_burst_of_a_hundred_thousand_alerts_does_not_stop_uploads(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node", SETTINGS) as portal:
+        check(portal, 100_000, 700)
+
+
+def test_the_earlier_hospital_is_told_of_a_burst_only_its_own_side(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node", SETTINGS) as portal, Subscriber(portal, HOSPITAL_B) as hospital:
+        codes = [new_code() for _ in range(300)]
+        for party in (HOSPITAL_B, PHARMACY_P):
+            with portal.client(party) as client:
+                sell(client, *codes, person=party[-1])
+        hospital.await_codes(*codes)
+        assert PHARMACY_P not in str(hospital.alerts)
