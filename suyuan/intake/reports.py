@@ -170,6 +170,21 @@ def take_report(desk: Desk, report: Report) -> Taken:
     return desk.ledger.transact(taking.keys(), taking.decide)
 
 
+def known_receipt(desk: Desk, token: str) -> str:
+    """The receipt number under which this form has come before; empty where it has not."""
+    form, numbers = _marked(desk, token)
+    histories = desk.ledger.read(map(report_key, numbers))
+    taken = (number for number in numbers if histories[report_key(number)])
+    return next((number for number in taken if histories[report_key(number)][0].detail["form"] == form), "")
+
+
+def _marked(desk: Desk, token: str) -> tuple[str, list[str]]:
+    """What stands for a form, and the receipt numbers that it may get; without the key nobody knows them."""
+    mark = desk.privacy.mark
+    numbers = [number_of(mark(f"report number {place}", token)) for place in range(CANDIDATES)]
+    return mark("report form", token).hex()[:32], numbers
+
+
 def faults_of(report: Report, now: int) -> list[Fault]:
     """Everything in a report that cannot be used, but for its photos."""
     faults: list[Fault] = []
@@ -214,8 +229,7 @@ class _Taking:
         self.report = report
         mark = desk.privacy.mark
         self.content = mark("report content", msgspec.json.encode(_said(report)).decode()).hex()[:32]
-        self.mark = mark("report form", report.token).hex()[:32]
-        self.numbers = [number_of(mark(f"report number {place}", report.token)) for place in range(CANDIDATES)]
+        self.mark, self.numbers = _marked(desk, report.token)
         self.code = recognise(report.code, "scan", desk.catalogue.maker_rules)
         self.boxes = keys_of(self.code)[:1] if _names_a_box(self.code) else ()
         seal, salt = desk.privacy.seal, secrets.token_hex(16)

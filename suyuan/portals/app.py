@@ -21,6 +21,8 @@ from suyuan.portals.api import (
     files,
     no_code,
     outcomes,
+    receipts,
+    reports,
     sales,
     self_audit,
     uploads,
@@ -29,7 +31,7 @@ from suyuan.portals.api import (
 )
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
-from suyuan.portals.pages import citizen, shell
+from suyuan.portals.pages import citizen, receipt, report, shell
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 from suyuan.portals.webhooks import Courier
@@ -44,6 +46,8 @@ CLAIM_READERS: frozenset[access.Role] = frozenset({*SELLERS, "agency", "inspecto
 RECORD_READERS: frozenset[access.Role] = frozenset({*SENDERS, "agency", "inspector", "drug_regulator"})
 """Who sees records at all, each within its scope."""
 
+INSPECTORS: frozenset[access.Role] = frozenset({"inspector"})
+"""Who opens what citizens wrote."""
 ALERTED: frozenset[access.Role] = frozenset(
     {"agency", "inspector", "drug_regulator", "institution", "clerk", "pharmacist", "manager", "vendor"}
 )
@@ -114,6 +118,16 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/statuses", words.statuses, EVERYBODY),
     Url("GET", "/api/v1/errors", words.errors, EVERYBODY),
     Url("GET", "/api/v1/me", words.me, EVERYBODY),
+    # The interface: citizens' reports and receipts of sales
+    Url("POST", "/api/v1/reports", reports.send_report, EVERYBODY, "report"),
+    Url("GET", "/api/v1/reports", reports.list_reports, INSPECTORS),
+    Url("GET", "/api/v1/reports/{receipt}", reports.follow_report, EVERYBODY, "citizen"),
+    Url("GET", "/api/v1/reports/{receipt}/evidence", reports.read_evidence, INSPECTORS),
+    Url("GET", "/api/v1/reports/{receipt}/photos/{place}", reports.read_photo, INSPECTORS),
+    Url("POST", "/api/v1/reports/{receipt}/contact", reports.read_contact, INSPECTORS),
+    Url("POST", "/api/v1/reports/{receipt}/steps", reports.move_report, INSPECTORS),
+    Url("POST", "/api/v1/receipts", receipts.issue, SELLERS, "counter"),
+    Url("GET", "/api/v1/receipts/status", receipts.status, EVERYBODY, "citizen"),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
     # The citizen
@@ -122,6 +136,13 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/check/photo", citizen.read_photo, EVERYBODY, "citizen", "page"),
     Url("GET", "/01/{rest:path}", citizen.digital_link, EVERYBODY, "citizen", "page"),
     Url("GET", "/00/{rest:path}", citizen.digital_link, EVERYBODY, "citizen", "page"),
+    Url("GET", "/report", report.form, EVERYBODY, "citizen", "page"),
+    Url("POST", "/report", report.send, EVERYBODY, "report", "page"),
+    Url("GET", "/report/{receipt}", report.follow, EVERYBODY, "citizen", "page"),
+    Url("GET", "/compensation", report.compensation, EVERYBODY, "citizen", "page"),
+    Url("GET", "/receipt", receipt.show, EVERYBODY, "citizen", "page"),
+    Url("POST", "/receipt", receipt.check, EVERYBODY, "citizen", "page"),
+    Url("GET", "/receipt-worker.js", receipt.worker, EVERYBODY),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),

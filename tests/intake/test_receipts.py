@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from story import ESCAPE, HOSPITAL_A, LEGACY, PHARMACY_P, PHARMACY_Q, SPLITTABLE, Line, Story
 
 from suyuan.codes.barcode import read_codes
 from suyuan.codes.qr import qr_png
 from suyuan.intake.receipts import Issued, SaleNotFound, Wanted, issue_receipt, standing_of
 from suyuan.ledger.signer import Signer
 from suyuan.lookup.receipt import Token, TokenWrong, opened
-from tests.story import ESCAPE, HOSPITAL_A, LEGACY, PHARMACY_P, PHARMACY_Q, SPLITTABLE, Line, Story
 
 SIGNER = Signer(bytes(range(32)))
 OTHER = Signer(bytes(range(1, 33)))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from story import PHARMACY_P, Story
 
 from suyuan.carry import export_node, import_node
 from suyuan.catalogue.catalogue import Catalogue
@@ -32,7 +33,6 @@ from suyuan.lookup.story import tell
 from suyuan.node import Node
 from suyuan.views.follow import Views
 from suyuan.views.reports import ReportsView, ReportsWanted, count_by_state, reports_before, reports_of_boxes
-from tests.story import PHARMACY_P, Story
 
 INSPECTOR = "S44000000001"
 TOKEN = "form-0123456789abcdef"
