@@ -60,7 +60,8 @@ def document(app: FastAPI, urls: Sequence[Url]) -> dict[str, Any]:
     typed = get_openapi(title="Suyuan", version=__version__, routes=app.routes)
     operations = described(urls)
     schemas = typed.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= _schemas(operations)
+    known, own = _schemas(operations)
+    schemas |= own
     typed["components"]["securitySchemes"] = SECURITY
     typed["info"]["description"] = _ABOUT
     typed["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -69,7 +70,7 @@ def document(app: FastAPI, urls: Sequence[Url]) -> dict[str, Any]:
         for told in methods.values():
             _complete(told, kinds[path])
     for url, told in operations:
-        typed["paths"].setdefault(_path(url.path), {})[url.method.lower()] = _operation(url, told, schemas)
+        typed["paths"].setdefault(_path(url.path), {})[url.method.lower()] = _operation(url, told, known)
     typed["paths"] = dict(sorted(typed["paths"].items()))
     typed["tags"] = [{"name": group} for group in dict.fromkeys(told.group for _, told in operations)]
     return typed
@@ -82,30 +83,37 @@ _ABOUT = (
 )
 
 
-def _schemas(operations: Iterable[tuple[Url, Operation]]) -> dict[str, Any]:
+Known = dict[Any, dict[str, Any]]
+"""The schema of each struct, by the struct: names alone may be those of several."""
+
+
+def _schemas(operations: Iterable[tuple[Url, Operation]]) -> tuple[Known, dict[str, Any]]:
+    """How each struct is referred to, and the schemas themselves by name."""
     kinds: list[Any] = [Problem]
     for _, told in operations:
         kinds += [kind for kind in (told.body, told.answer) if kind is not None]
-    return msgspec.json.schema_components(kinds, ref_template=REFERENCE)[1]
+    kinds = list(dict.fromkeys(kinds))
+    references, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    return dict(zip(kinds, references, strict=True)), schemas
 
 
 def _path(path: str) -> str:
     return re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
 
 
-def _operation(url: Url, told: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(url: Url, told: Operation, known: Known) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": told.name,
         "tags": [told.group],
         "summary": told.summary,
         "description": " ".join(filter(None, (told.about, _who(url)))),
         "parameters": [*_path_parameters(url), *_query_parameters(told), *_headers(told)],
-        "responses": _responses(url, told),
+        "responses": _responses(url, told, known),
     }
     if "citizen" not in url.who:
         found["security"] = [{name: []} for name in SECURITY]
     if told.body is not None or told.body_kinds != (codec.JSON,):
-        found["requestBody"] = _body(told, schemas)
+        found["requestBody"] = _body(told, known)
     return found
 
 
@@ -128,8 +136,8 @@ def _path_parameters(url: Url) -> list[dict[str, Any]]:
 def _query_parameters(told: Operation) -> list[dict[str, Any]]:
     if told.query is None:
         return []
-    _, parts = msgspec.json.schema_components([told.query], ref_template=REFERENCE)
-    schema = parts[told.query.__name__]
+    (reference,), parts = msgspec.json.schema_components([told.query], ref_template=REFERENCE)
+    schema = parts[reference["$ref"].rpartition("/")[2]]
     needed = schema.get("required", [])
     found = []
     for name, one in schema["properties"].items():
@@ -156,12 +164,11 @@ def _headers(told: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _body(told: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _body(told: Operation, known: Known) -> dict[str, Any]:
     if told.body is None:
         schema: dict[str, Any] = {"type": "object"} if told.body_kinds[0].endswith("json") else {"type": "string"}
     else:
-        assert told.body.__name__ in schemas, "every body is among the schemas"
-        schema = {"$ref": REFERENCE.format(name=told.body.__name__)}
+        schema = known[told.body]
     content: dict[str, Any] = {}
     for kind in told.body_kinds:
         content[kind] = {"schema": schema if kind.endswith("json") else {"type": "string"}}
@@ -170,8 +177,8 @@ def _body(told: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     return {"required": told.body_needed, "content": content}
 
 
-def _responses(url: Url, told: Operation) -> dict[str, Any]:
-    schema = {"$ref": REFERENCE.format(name=told.answer.__name__)} if told.answer is not None else {}
+def _responses(url: Url, told: Operation, known: Known) -> dict[str, Any]:
+    schema = known[told.answer] if told.answer is not None else {}
     content = {kind: {"schema": schema if kind == codec.JSON else {}} for kind in told.answer_kinds}
     found: dict[str, Any] = {str(told.status): {"description": "Done.", "content": content}}
     if "not_modified" in told.errors:

@@ -1,0 +1,99 @@
+"""The interface keeps to its own description: whatever is asked, whoever asks, no failure and no surprise."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from portal import AGENCY, INSPECTOR, Portal, eventually
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from story import HOSPITAL_A, MAKER, PHARMACY_P, PHARMACY_Q, WHOLE
+
+from suyuan.portals.app import URLS, _route
+from suyuan.portals.openapi import document
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+"""That every fault of a line refuses the whole request is not promised: good lines go in, bad lines come back."""
+ENDLESS = "/stream"
+"""Answers that go on until their reader leaves; they have tests of their own."""
+BOX = "82345671000000000001"
+EXAMPLE = "81234560000000000001"
+"""The code of the description's own examples."""
+
+CALLERS = {
+    "citizen": "",
+    "pharmacy": PHARMACY_P,
+    "hospital": HOSPITAL_A,
+    "maker": MAKER,
+    "agency": AGENCY,
+    "inspector": INSPECTOR,
+}
+
+
+def operations() -> dict[str, Any]:
+    """Every operation of the description by method and path, made of the same list of addresses that is served."""
+    app = FastAPI()
+    app.router.routes += [_route(url) for url in URLS]
+    described = schemathesis.openapi.from_dict(document(app, URLS))
+    found = [one.ok() for one in described.get_all_operations()]
+    return {one.label: one for one in found if ENDLESS not in one.path}
+
+
+OPERATIONS = operations()
+
+
+@pytest.fixture(scope="module")
+def seeded(portal: Portal) -> Portal:
+    """A portal with records, so that questions find something."""
+    sold = {"references": {"receipt": "R-0001", "order": "O-1"}, "lines": [{"line": "1", "codes": [BOX, EXAMPLE]}]}
+    claim = {
+        "setting": "pharmacy",
+        "references": {"order": "O-1"},
+        "lines": [{"line": "1", "product": WHOLE, "amount": "13.80", "codes": [{"code": "82345671000000000002"}]}],
+    }
+    for party in (PHARMACY_P, PHARMACY_Q):
+        with portal.client(party) as client:
+            assert client.post("/api/v1/sales", json={"id": "1", "sales": [sold]}).status_code == 200
+            assert client.post("/api/v1/claims", json=claim).status_code == 200
+            eventually(lambda client=client: client.get("/api/v1/claims").json()["claims"])
+    return portal
+
+
+def ask(portal: Portal, label: str, caller: str, examples: int, *phases: Phase) -> None:
+    """Ask an operation what its description allows, and what it does not, as one caller."""
+    party = CALLERS[caller]
+    headers = {"authorization": f"Bearer {portal.keys[party]}"} if party else {}
+    operation = OPERATIONS[label]
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def told(case: Any) -> None:
+        case.call_and_validate(base_url=portal.address, headers=headers, checks=CHECKS)
+
+    told()
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_what_is_described_is_what_is_answered(seeded: Portal, label: str) -> None:
+    for caller in ("citizen", "pharmacy"):
+        ask(seeded, label, caller, 3, Phase.explicit, Phase.generate)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_no_caller_finds_a_failure_or_a_surprise(seeded: Portal, label: str, caller: str) -> None:
+    ask(seeded, label, caller, 12, Phase.explicit, Phase.generate)
