@@ -198,7 +198,11 @@ def _document_frames(journal: Journal) -> Iterator[bytes]:
 
 def _catalogue_files(tables: Tables) -> dict[str, bytes]:
     content = tables.load_catalogue()
-    return {f"catalogue/{table.name}.csv": export_table(content, table.name) for table in TABLES}
+    return {
+        f"catalogue/{table.name}.csv": export_table(content, table.name)
+        for table in TABLES
+        if table.name not in _LATER or getattr(content, table.name)
+    }
 
 
 def _accounts_file(tables: Tables) -> bytes:
@@ -241,7 +245,7 @@ def _verified(archive: zipfile.ZipFile, path: Path) -> Manifest:
             events = _measured(_readable(_frames(source)))
         with archive.open("documents") as source:
             documents = _measured(_frames(source))
-        tables = {f"catalogue/{table.name}.csv": archive.read(f"catalogue/{table.name}.csv") for table in TABLES}
+        tables = {name: archive.read(name) for name in _catalogue_names(archive)}
         accounts = archive.read("accounts.json")
         _catalogue(archive)
         _accounts(archive)
@@ -308,12 +312,25 @@ def _append(journal: Journal, page: list[Event]) -> None:
 def _catalogue(archive: zipfile.ZipFile) -> Content:
     """The catalogue in the file; raises ValueError where a row cannot be read."""
     content = Content()
+    held = _catalogue_names(archive)
     for table in TABLES:
+        if f"catalogue/{table.name}.csv" not in held:
+            continue
         reading = read_rows(table.name, archive.read(f"catalogue/{table.name}.csv"))
         if reading.fatal or reading.rejected:
             raise ValueError(f"catalogue/{table.name}.csv: {reading.fatal or f'lines {[*reading.rejected][:3]}'}")
         setattr(content, table.name, [row for _, row in reading.rows])
     return content
+
+
+_LATER = frozenset({"leaflets"})
+"""Tables that files of the first release do not have; they stand in a file only where they hold something."""
+
+
+def _catalogue_names(archive: zipfile.ZipFile) -> list[str]:
+    """Entries of the catalogue that the file must have, and those of later tables that it has."""
+    names = {table.name: f"catalogue/{table.name}.csv" for table in TABLES}
+    return [name for table, name in names.items() if table not in _LATER or name in archive.namelist()]
 
 
 def _accounts(archive: zipfile.ZipFile) -> Accounts:

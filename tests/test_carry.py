@@ -12,6 +12,7 @@ import pytest
 
 from suyuan import carry
 from suyuan.carry import FileRefused, FolderRefused, Manifest, export_node, import_node
+from suyuan.catalogue.leaflets import Leaflet
 from suyuan.catalogue.parties import Party
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.formats.reading import open_documents
@@ -156,12 +157,14 @@ def test_a_file_cut_off_is_refused(exported: tuple[Path, Manifest], tmp_path: Pa
     assert not (tmp_path / "twin").exists()
 
 
-def resigned(source: Path, goal: Path, **changed: bytes) -> Path:
-    """The export with some entries replaced, and signed again as if we had made it."""
+def resigned(source: Path, goal: Path, **changed: bytes | None) -> Path:
+    """The export with some entries replaced, or left out for None, and signed again as if we had made it."""
     with goal.open("w+b") as file:
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(file, "w") as new:
             for name in old.namelist():
-                new.writestr(name, changed.get(name.replace("/", "_").replace(".", "_"), old.read(name)))
+                data = changed.get(name.replace("/", "_").replace(".", "_"), old.read(name))
+                if data is not None:
+                    new.writestr(name, data)
             new.comment = bytes(64)
         carry._sign(file)
     return goal
@@ -203,6 +206,24 @@ def test_an_export_from_before_there_were_passwords_and_an_audit_record_comes_in
         assert [person.name for person in twin.tables.list_people()] == ["li"]
         assert len(twin.tables.list_credentials()) == 1
         assert list(twin.audit.lines()) == []
+
+
+def test_leaflets_are_carried_and_a_file_from_before_there_were_any_comes_in(
+    exported: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    path, _ = exported
+    with zipfile.ZipFile(path) as archive:
+        assert "catalogue/leaflets.csv" not in archive.namelist()
+    with imported(path, tmp_path / "twin") as twin:
+        assert twin.catalogue.content.leaflets == []
+        leaflet = Leaflet("国药准字H20990001", indications="演示", synthetic=True)
+        twin.tables.save_catalogue(msgspec.structs.replace(twin.catalogue.content, leaflets=[leaflet]))
+        export_node(twin, tmp_path / "more.zip", secrets=True)
+    with imported(tmp_path / "more.zip", tmp_path / "third") as third:
+        assert third.catalogue.content.leaflets == [leaflet]
+    forged = resigned(path, tmp_path / "forged.zip", catalogue_products_csv=None)
+    with pytest.raises(FileRefused):
+        import_node(tmp_path / "other", forged)
 
 
 def test_a_file_of_another_version_is_refused_with_both_named(exported: tuple[Path, Manifest], tmp_path: Path) -> None:

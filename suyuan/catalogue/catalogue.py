@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from suyuan.catalogue import regions
 from suyuan.catalogue.content import Content
 from suyuan.catalogue.dating import OPEN, Dated, as_of, day_after, day_before
+from suyuan.catalogue.leaflets import Leaflet
 from suyuan.catalogue.mapping import Edge, ProductEdge, Standing, Transcode, follow, standing
 from suyuan.catalogue.no_code import KINDS as NO_CODE_KINDS
 from suyuan.catalogue.no_code import Exemption, NoCodeEntry, VirtualCode
@@ -107,6 +108,10 @@ class Catalogue:
                 return row
         return None
 
+    def leaflet(self, approval: str, on: date) -> Leaflet | None:
+        """The leaflet of an approval number on the day; None where the catalogue has none."""
+        return as_of(self._leaflets.get(approval, ()), on) if approval else None
+
     def standing(self, nhsa: str, on: date) -> Standing:
         """Why `product` says what it says: known, not yet valid, disabled since, renamed, or unknown."""
         return standing(nhsa, self._products.get(nhsa, ()), self._transcodes, on)
@@ -189,6 +194,10 @@ class Catalogue:
     @cached_property
     def _holdings(self) -> dict[Any, tuple[Prefix, ...]]:
         return _by(self.content.prefixes, lambda row: row.holder)
+
+    @cached_property
+    def _leaflets(self) -> dict[Any, tuple[Leaflet, ...]]:
+        return _by(self.content.leaflets, lambda row: row.approval)
 
     @cached_property
     def _packages(self) -> dict[Any, tuple[Package, ...]]:

@@ -411,6 +411,16 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("name", "名称", "The word that verdicts carry.", str, required=True),
         *_dates(),
     ),
+    "leaflets": (
+        Column("approval", "批准文号", "Approval number.", approval, required=True),
+        Column("indications", "适应症", "As the leaflet says.", str),
+        Column("usage", "用法用量", "As the leaflet says.", str),
+        Column("cautions", "注意事项", "As the leaflet says, contra-indications first.", str),
+        Column("storage", "贮藏", "As the leaflet says.", str),
+        _SOURCE,
+        _SYNTHETIC,
+        *_dates(),
+    ),
 }
 """In the order of the row's fields; `docs` and the command line print it."""
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from suyuan.catalogue.leaflets import Leaflet
 from suyuan.catalogue.mapping import Edge, Transcode
 from suyuan.catalogue.no_code import NATIONAL_EXEMPTIONS, Exemption, NoCodeEntry, VirtualCode
 from suyuan.catalogue.packages import Package
@@ -26,6 +27,7 @@ class Content(msgspec.Struct, kw_only=True):
     no_code: list[NoCodeEntry] = []
     virtual_codes: list[VirtualCode] = []
     exemptions: list[Exemption] = msgspec.field(default_factory=lambda: list(NATIONAL_EXEMPTIONS))
+    leaflets: list[Leaflet] = []
 
 
 class Table(NamedTuple):
@@ -52,6 +54,7 @@ TABLES: tuple[Table, ...] = (
     Table("no_code", NoCodeEntry, ("institution", "nhsa", "kind")),
     Table("virtual_codes", VirtualCode, ("key",)),
     Table("exemptions", Exemption, ("product_class", "setting", "split_only")),
+    Table("leaflets", Leaflet, ("approval",)),
 )
 
 TABLE = {table.name: table for table in TABLES}

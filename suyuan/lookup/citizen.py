@@ -62,6 +62,11 @@ class ProductFacts(msgspec.Struct, kw_only=True):
     approval: str = ""
     list_class: str = ""
     """甲, 乙 or 丙 of the reimbursement list; empty where not reimbursed."""
+    indications: str = ""
+    usage: str = ""
+    cautions: str = ""
+    storage: str = ""
+    """The leaflet's own words, where the catalogue has them."""
     lot: str = ""
     expiry: str = ""
     """ISO date: the last day of use."""
@@ -144,6 +149,10 @@ def facts_of(code: Code, events: Sequence[Event], catalogue: Catalogue, now: int
         facts.generic, facts.english, facts.trade = product.generic, product.english, product.trade
         facts.spec, facts.form, facts.company = product.spec, product.form, product.company_name
         facts.approval, facts.list_class, facts.synthetic = product.approval, product.list_class, product.synthetic
+        leaflet = catalogue.leaflet(product.approval, _day(now))
+        if leaflet is not None:
+            facts.indications, facts.usage = leaflet.indications, leaflet.usage
+            facts.cautions, facts.storage = leaflet.cautions, leaflet.storage
     return facts
 
 

@@ -62,6 +62,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "inner": st.just("") | KEYS,
     "std_code": st.just("") | digits(10).map(lambda body: with_check(f"869{body}")),
     "ean13": st.just("") | digits(12).map(with_check),
+    "leaflets.approval": digits(8).map("国药准字Z{}".format),
     "approval": st.just("") | digits(8).map("国药准字H{}".format),
     "region": st.just("") | digits(6),
     "list_class": st.sampled_from(["", "甲", "乙", "丙"]),

@@ -22,6 +22,7 @@ from story import (
 )
 
 from suyuan.catalogue.content import Content
+from suyuan.catalogue.leaflets import Leaflet
 from suyuan.node import Node
 
 NAMES = {
@@ -77,6 +78,7 @@ def named() -> Content:
         else row
         for row in field.products
     ]
+    field.leaflets = [Leaflet(PRODUCTS[SPLITTABLE][5], "演示：见盒内说明书", "演示：遵医嘱", synthetic=True)]
     field.parties = [
         msgspec.structs.replace(row, name=NAMES[row.code][0], region=NAMES[row.code][1], sensitive=NAMES[row.code][2])
         if row.code in NAMES

@@ -125,6 +125,8 @@ def test_the_product_is_told_as_the_catalogue_and_the_maker_know_it(client: http
         "生产企业": "示例制药有限公司",
         "批准文号": "国药准字H20990001",
         "医保类别": "甲",
+        "适应症": "演示：见盒内说明书",
+        "用法用量": "演示：遵医嘱",
         "批号": "L1",
         "有效期至": "2039-12-31",
     }
