@@ -18,6 +18,7 @@ from suyuan.portals.api import (
     catalogue,
     claims,
     codes,
+    desk,
     files,
     no_code,
     outcomes,
@@ -31,7 +32,7 @@ from suyuan.portals.api import (
 )
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
-from suyuan.portals.pages import citizen, receipt, report, shell
+from suyuan.portals.pages import citizen, receipt, report, scan, shell
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 from suyuan.portals.webhooks import Courier
@@ -143,6 +144,13 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/receipt", receipt.show, EVERYBODY, "citizen", "page"),
     Url("POST", "/receipt", receipt.check, EVERYBODY, "citizen", "page"),
     Url("GET", "/receipt-worker.js", receipt.worker, EVERYBODY),
+    # The scan screen of an institution or firm, and what it asks
+    Url("GET", "/scan", scan.screen, access.SENDERS, "page", "page"),
+    Url("GET", "/scan/shell", scan.shell, EVERYBODY, "page", "page"),
+    Url("GET", "/scan/worker.js", scan.worker, EVERYBODY),
+    Url("GET", "/api/v1/desk/me", desk.identity, access.SENDERS),
+    Url("POST", "/api/v1/desk/check", desk.check, access.SENDERS, "counter"),
+    Url("POST", "/api/v1/desk/send", desk.send, access.SENDERS, "counter"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),
