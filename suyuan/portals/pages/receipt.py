@@ -178,7 +178,7 @@ def _facts(request: Request, token: Token) -> list[tuple[str, str]]:
 
     boxes = str(token.boxes) + (f" ({told('some of it is a part of a pack')})" if token.split else "")
     rows = [
-        (told("Sold by"), f"{token.name} {token.institution}".strip()),
+        (told("Sold by"), " ".join(dict.fromkeys((token.name, token.institution))).strip()),
         (told("Sold at"), when(iso_time(token.sold * SECOND), language)),
         (told("Boxes"), boxes),
         (told("Lines without a code"), str(token.lines) if token.lines else ""),

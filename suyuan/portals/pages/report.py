@@ -16,7 +16,7 @@ from suyuan.catalogue.parties import Party
 from suyuan.catalogue.regions import divisions
 from suyuan.codes.qr import qr_svg
 from suyuan.codes.recognise import recognise
-from suyuan.intake.report_number import read_number, spelled
+from suyuan.intake.report_number import GROUP, read_number, spelled
 from suyuan.intake.reports import (
     CONTACT_MAX,
     PHOTOS_MAX,
@@ -269,6 +269,7 @@ async def follow(request: Request) -> Response:
         ],
         "file": file,
         "product": answer.product if answer is not None else "",
+        "code_shown": _grouped(file.code),
         "region": site.node.catalogue.region_name(file.region, language),
         "traits": [text_of(request, TRAIT_WORDS[trait]) for trait in file.traits],
         "address": address,
@@ -277,6 +278,13 @@ async def follow(request: Request) -> Response:
     response = page(request, "report/follow.html", values)
     response.headers.update(PRIVATE)
     return response
+
+
+def _grouped(code: str) -> str:
+    """Digits in groups of four, as people read them aloud; any other code as it is."""
+    if not (code.isascii() and code.isdigit()):
+        return code
+    return " ".join(code[place : place + GROUP] for place in range(0, len(code), GROUP))
 
 
 def _picture(address: str) -> str:
@@ -297,6 +305,7 @@ async def compensation(request: Request) -> Response:
     values = {
         "answer": answer,
         "sales": [(sale, when(sale.event_time, language)) for sale in sales[-SALES_SHOWN:]],
+        "code_shown": _grouped(answer.code) if answer is not None else "",
         "checked": when(iso_time(site.node.ledger.clock()), language),
         "today": today,
         "report_address": f"/report?code={quote(code, safe='')}" if code else "/report",

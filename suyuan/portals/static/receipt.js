@@ -130,7 +130,7 @@ function show(/** @type {string} */ tone, /** @type {string} */ title, /** @type
 }
 
 const factsOf = (/** @type {Token} */ token) => /** @type {[string, string][]} */ ([
-  [texts.soldBy, `${token.name} ${token.institution}`.trim()],
+  [texts.soldBy, [...new Set([token.name, token.institution])].join(" ").trim()],
   [texts.soldAt, time(token.sold)],
   [texts.boxes, String(token.boxes) + (token.split ? ` (${texts.split})` : "")],
   [texts.lines, token.lines ? String(token.lines) : ""],
