@@ -20,6 +20,7 @@ from suyuan.portals.api import (
     codes,
     desk,
     files,
+    keys,
     no_code,
     outcomes,
     receipts,
@@ -32,7 +33,7 @@ from suyuan.portals.api import (
 )
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
-from suyuan.portals.pages import citizen, receipt, report, scan, shell
+from suyuan.portals.pages import account, admin, audit_record, citizen, receipt, reference, report, scan, shell, sign_in
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 from suyuan.portals.webhooks import Courier
@@ -55,6 +56,11 @@ ALERTED: frozenset[access.Role] = frozenset(
 """Who is told of alerts, each within its scope."""
 HANDLING: frozenset[access.Role] = frozenset({*SELLERS, "inspector"})
 """Who answers alerts: institutions contest, inspectors do the rest."""
+
+ISSUERS: frozenset[access.Role] = frozenset({*access.DIRECTORS, "administrator"})
+ADMINISTRATOR: frozenset[access.Role] = frozenset({"administrator"})
+OFFICER: frozenset[access.Role] = frozenset({"security_officer"})
+AUDITOR: frozenset[access.Role] = frozenset({"auditor"})
 
 URLS: tuple[Url, ...] = (
     # Operations
@@ -131,6 +137,8 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/receipts/status", receipts.status, EVERYBODY, "citizen"),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
+    Url("GET", "/api", reference.reference, EVERYBODY, "page", "page"),
+    Url("GET", "/errors", reference.errors, EVERYBODY, "page", "page"),
     # The citizen
     Url("GET", "/", citizen.first, EVERYBODY, "citizen", "page"),
     Url("GET", "/check", citizen.show, EVERYBODY, "citizen", "page"),
@@ -151,6 +159,43 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/desk/me", desk.identity, access.SENDERS),
     Url("POST", "/api/v1/desk/check", desk.check, access.SENDERS, "counter"),
     Url("POST", "/api/v1/desk/send", desk.send, access.SENDERS, "counter"),
+    # Access: who the caller is, keys and delegations of the own party
+    Url("GET", "/api/v1/me", keys.who_am_i, access.SIGNED_IN),
+    Url("GET", "/api/v1/keys", keys.list_keys, access.DIRECTORS | access.KEEPERS),
+    Url("POST", "/api/v1/keys", keys.issue_key, ISSUERS),
+    Url("POST", "/api/v1/keys/{key}/replace", keys.replace_key, access.DIRECTORS),
+    Url("POST", "/api/v1/keys/{key}/revoke", keys.revoke_key, ISSUERS),
+    Url("GET", "/api/v1/delegations", keys.list_delegations, access.DIRECTORS),
+    Url("POST", "/api/v1/delegations", keys.delegate, access.DIRECTORS),
+    Url("POST", "/api/v1/delegations/end", keys.end_delegation, access.DIRECTORS),
+    # Access: pages of people
+    Url("GET", "/sign-in", sign_in.show, EVERYBODY, "citizen", "page"),
+    Url("POST", "/sign-in", sign_in.sign_in, EVERYBODY, "sign_in", "page"),
+    Url("GET", "/sign-in/organisation", sign_in.to_organisation, EVERYBODY, "sign_in", "page"),
+    Url("GET", "/sign-in/organisation/back", sign_in.from_organisation, EVERYBODY, "sign_in", "page"),
+    Url("POST", "/sign-out", sign_in.sign_out, EVERYBODY, "page", "page"),
+    Url("GET", "/account", account.show, access.PEOPLE, "page", "page"),
+    Url("GET", "/account/password", account.show_password, access.PEOPLE, "page", "page"),
+    Url("POST", "/account/password", account.change_password, access.PEOPLE, "page", "page"),
+    Url("POST", "/account/sessions", account.end_sessions, access.PEOPLE, "page", "page"),
+    Url("POST", "/account/keys", account.issue_key, access.DIRECTORS, "page", "page"),
+    Url("POST", "/account/keys/{key}/replace", account.replace_key, access.DIRECTORS, "page", "page"),
+    Url("POST", "/account/keys/{key}/revoke", account.revoke_key, access.DIRECTORS, "page", "page"),
+    Url("POST", "/account/delegations", account.give_delegation, access.DIRECTORS, "page", "page"),
+    Url("POST", "/account/delegations/end", account.end_delegation, access.DIRECTORS, "page", "page"),
+    # Accounts and keys, and the record of what was done
+    Url("GET", "/admin", admin.show_people, access.KEEPERS, "page", "page"),
+    Url("POST", "/admin/people", admin.add_person, ADMINISTRATOR, "page", "page"),
+    Url("GET", "/admin/people/{name}", admin.show_person, access.KEEPERS, "page", "page"),
+    Url("POST", "/admin/people/{name}", admin.change_person, ADMINISTRATOR, "page", "page"),
+    Url("POST", "/admin/requests/{request}", admin.decide, OFFICER, "page", "page"),
+    Url("GET", "/admin/keys", admin.show_keys, access.KEEPERS, "page", "page"),
+    Url("POST", "/admin/keys", admin.ask_key, ADMINISTRATOR, "page", "page"),
+    Url("POST", "/admin/keys/{key}/revoke", admin.revoke_key, ADMINISTRATOR, "page", "page"),
+    Url("GET", "/admin/changes", admin.show_changes, access.KEEPERS, "page", "page"),
+    Url("GET", "/audit", audit_record.show, AUDITOR, "page", "page"),
+    Url("GET", "/audit/export", audit_record.export, AUDITOR, "page", "page"),
+    Url("POST", "/audit/verify", audit_record.verify, AUDITOR, "page", "page"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),

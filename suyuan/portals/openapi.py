@@ -106,7 +106,7 @@ def _operation(url: Url, told: Operation, known: Known) -> dict[str, Any]:
         "operationId": told.name,
         "tags": [told.group],
         "summary": told.summary,
-        "description": " ".join(filter(None, (told.about, _who(url)))),
+        "description": "\n".join(filter(None, (told.about, _who(url)))),
         "parameters": [*_path_parameters(url), *_query_parameters(told), *_headers(told)],
         "responses": _responses(url, told, known),
     }
@@ -117,8 +117,12 @@ def _operation(url: Url, told: Operation, known: Known) -> dict[str, Any]:
     return found
 
 
+FOR = "For: "
+"""Begins the sentence that names the roles."""
+
+
 def _who(url: Url) -> str:
-    return "Open to everybody." if url.who >= EVERYBODY else f"For: {', '.join(sorted(url.who))}."
+    return "Open to everybody." if url.who >= EVERYBODY else f"{FOR}{', '.join(sorted(url.who))}."
 
 
 def _path_parameters(url: Url) -> list[dict[str, Any]]:
@@ -232,7 +236,7 @@ def _example(error: Error) -> dict[str, Any]:
 
 def _complete(told: dict[str, Any], url: Url) -> None:
     """What FastAPI does not know of a typed operation: who may use it, and its refusals."""
-    told["description"] = " ".join(filter(None, (told.get("description", ""), _who(url))))
+    told["description"] = "\n".join(filter(None, (told.get("description", ""), _who(url))))
     if "citizen" not in url.who:
         told["security"] = [{name: []} for name in SECURITY]
     bare = Operation("", "", "", body=told.get("requestBody"), query=told.get("parameters"), errors=("not_found",))

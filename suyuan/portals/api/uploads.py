@@ -104,7 +104,7 @@ take_scans = _upload(
     "scans",
     "takeScans",
     "Movements of packages: produced, shipped, received, refused, counted, changed, exited",
-    _ABOUT + " A carton moves with everything in it.",
+    _ABOUT + "\nA carton moves with everything in it.",
     {
         "id": "gate-2-000017",
         "scans": [
@@ -122,7 +122,7 @@ take_sales = _upload(
     "sales",
     "takeSales",
     "Sales at the counter or the ward",
-    _ABOUT + " A box that was sold before is taken as well: it is the evidence, and its result says what to do.",
+    _ABOUT + "\nA box that was sold before is taken as well: it is the evidence, and its result says what to do.",
     {
         "id": "till-7-000123",
         "sales": [
@@ -141,14 +141,14 @@ take_returns = _upload(
     "returns",
     "takeReturns",
     "Boxes that customers gave back",
-    _ABOUT + " A return that comes before its sale is parked until the sale comes.",
+    _ABOUT + "\nA return that comes before its sale is parked until the sale comes.",
     {"returns": [{"references": {"receipt": "R-0001"}, "lines": [{"line": "1", "codes": [_BOX]}]}]},
 )
 take_packages = _upload(
     "packages",
     "takePackages",
     "Cartons packed and unpacked",
-    _ABOUT + " The order of uploads does not matter: a carton may move before its content is known.",
+    _ABOUT + "\nThe order of uploads does not matter: a carton may move before its content is known.",
     {"packages": [{"action": "packed", "parent": "00361234500000000016", "children": [_BOX]}]},
 )
 take_fee_lines = _upload(
@@ -180,7 +180,7 @@ take_prescriptions = _upload(
     "prescriptions",
     "takePrescriptions",
     "Prescriptions as issued, so that what is handed out can be held against them",
-    _ABOUT + " A sale names the prescription in `references.prescription`, and in `references.prescription_issuer` "
+    _ABOUT + "\nA sale names the prescription in `references.prescription`, and in `references.prescription_issuer` "
     "who issued it, if another institution did. Who prescribed becomes a pseudonym that nobody here can read.",
     {
         "prescriptions": [
