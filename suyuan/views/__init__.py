@@ -3,6 +3,7 @@
 from suyuan.views.alerts import AlertsView
 from suyuan.views.claims import ClaimsView
 from suyuan.views.counts import CountsView
+from suyuan.views.flow import FlowView
 from suyuan.views.follow import Views
 from suyuan.views.no_code import NoCodeView
 from suyuan.views.owed import OWED
@@ -24,5 +25,6 @@ VIEWS: tuple[View, ...] = (
     NoCodeView(),
     OWED,
     UPLOADS,
+    FlowView(),
 )
 """Every view of a node, each in a module of its own."""
