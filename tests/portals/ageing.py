@@ -29,7 +29,7 @@ MEASURE = """
     if (size < textMin - 0.01) faults.push(`text of ${size} px: ${name(element)}`);
     const line = parseFloat(style.lineHeight) / size;
     const running = element.closest("p, li, dd, td") && !element.closest("button, .button");
-    if (!(line >= (running ? 1.4 : 1.3) - 0.001)) faults.push(`line height ${line}: ${name(element)}`);
+    if (!(line >= (running ? 1.5 : 1.3) - 0.001)) faults.push(`line height ${line}: ${name(element)}`);
     if (!/sans-serif$|monospace$/.test(style.fontFamily)) faults.push(`font ${style.fontFamily}: ${name(element)}`);
   }
   const targets = "a[href], button, input, select, textarea, summary, [role=button], [tabindex='0']";
