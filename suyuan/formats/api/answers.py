@@ -7,6 +7,7 @@ import msgspec
 
 from suyuan.formats.document import Document, Outcome
 from suyuan.formats.faults import FAULTS
+from suyuan.formats.summary import Summary
 from suyuan.ledger.scan import Problem, Result
 from suyuan.ledger.statuses import STATUS
 from suyuan.lookup.moment import iso_time
@@ -55,6 +56,8 @@ class UploadAnswer(msgspec.Struct, kw_only=True):
     repeated: bool
     """True where this very upload was answered before: then this is that answer."""
     dry_run: bool = False
+    summary: Summary
+    """Counts of records, as `suyuan ingest` prints them."""
     results: list[LineAnswer]
     problems: list[ProblemAnswer]
 
@@ -117,7 +120,10 @@ class ClaimAnswer(msgspec.Struct, kw_only=True):
 
 def upload_answer(document: Document, outcome: Outcome) -> UploadAnswer:
     """The answer to an upload of lines."""
+    summary = Summary()
+    summary.add(document, outcome)
     return UploadAnswer(
+        summary=summary,
         reference=outcome.reference,
         received=iso_time(outcome.received),
         repeated=outcome.repeated,

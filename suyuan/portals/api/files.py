@@ -24,6 +24,7 @@ from suyuan.formats.api.answers import (
 )
 from suyuan.formats.document import Document, Outcome
 from suyuan.formats.reading import open_documents
+from suyuan.formats.summary import Summary
 from suyuan.intake import Desk
 from suyuan.intake import take as take_at
 from suyuan.ledger.ledger import Ledger
@@ -69,6 +70,8 @@ class FileAnswer(msgspec.Struct, kw_only=True):
 
     dry_run: bool
     documents: int
+    summary: Summary
+    """Counts of records, as `suyuan ingest` prints them."""
     lines: int
     """Lines that were taken up."""
     left_out: int
@@ -148,7 +151,15 @@ class _Sum:
 
     def __init__(self, *, dry_run: bool) -> None:
         self._found = FileAnswer(
-            dry_run=dry_run, documents=0, lines=0, left_out=0, statuses={}, told=[], problems=[], fatal=[]
+            dry_run=dry_run,
+            documents=0,
+            summary=Summary(),
+            lines=0,
+            left_out=0,
+            statuses={},
+            told=[],
+            problems=[],
+            fatal=[],
         )
         self._statuses: Counter[str] = Counter()
 
@@ -156,6 +167,7 @@ class _Sum:
         """Count one document."""
         found = self._found
         found.documents += 1
+        found.summary.add(document, outcome)
         if outcome.fatal:
             if len(found.fatal) < TOLD_MAX:
                 found.fatal.append(outcome.fatal)
