@@ -74,6 +74,8 @@ class Node:
         self.tables = tables
         self.privacy = privacy
         self.ledger = Ledger(journal, clock)
+        self.catalogue_lock = threading.Lock()
+        """Held while the catalogue is changed, in the tables and here: one change at a time."""
         self.reload_catalogue()
 
     @classmethod

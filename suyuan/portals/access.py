@@ -25,15 +25,15 @@ Role = Literal[
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-EVERYBODY = frozenset(ROLES)
-SIGNED_IN = EVERYBODY - {"citizen"}
-STAFF = frozenset({"clerk", "pharmacist", "manager"})
+EVERYBODY: frozenset[Role] = frozenset(ROLES)
+SIGNED_IN: frozenset[Role] = EVERYBODY - {"citizen"}
+STAFF: frozenset[Role] = frozenset({"clerk", "pharmacist", "manager"})
 """People of a hospital, clinic or pharmacy."""
-INSTITUTION = STAFF | {"institution"}
+INSTITUTION: frozenset[Role] = frozenset({*STAFF, "institution"})
 """They and their software."""
-SENDERS = INSTITUTION | {"firm", "vendor"}
+SENDERS: frozenset[Role] = frozenset({*INSTITUTION, "firm", "vendor"})
 """Who uploads scans."""
-OFFICIALS = frozenset({"agency", "inspector", "drug_regulator"})
+OFFICIALS: frozenset[Role] = frozenset({"agency", "inspector", "drug_regulator"})
 DIRECTORS: frozenset[Role] = frozenset({"manager", "firm", "vendor"})
 """Whose people look after the keys and delegations of their own party."""
 KEEPERS: frozenset[Role] = frozenset({"administrator", "security_officer"})

@@ -159,8 +159,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/desk/me", desk.identity, access.SENDERS),
     Url("POST", "/api/v1/desk/check", desk.check, access.SENDERS, "counter"),
     Url("POST", "/api/v1/desk/send", desk.send, access.SENDERS, "counter"),
-    # Access: who the caller is, keys and delegations of the own party
-    Url("GET", "/api/v1/me", keys.who_am_i, access.SIGNED_IN),
+    # Access: keys and delegations of the own party
     Url("GET", "/api/v1/keys", keys.list_keys, access.DIRECTORS | access.KEEPERS),
     Url("POST", "/api/v1/keys", keys.issue_key, ISSUERS),
     Url("POST", "/api/v1/keys/{key}/replace", keys.replace_key, access.DIRECTORS),

@@ -59,7 +59,8 @@ async def identify(site: Site, request: Request) -> Caller:
             request.scope["state"][FORM_TOKEN] = form_token_of(token)
             session, person = found
             held = await site.query(site.node.tables.password_of, person.name) if not person.subject else None
-            return _person(site, person, session.id, address, must_change=held is not None and held.must_change)
+            must_change = held is not None and held.must_change
+            return caller_for(site, person, session.id, address, must_change=must_change)
     if getattr(request.scope["state"].get("url"), "kind", "") == "nhsa":
         listed = [one for one in site.networks() if within_networks(address, one.networks)]
         if listed:
@@ -141,7 +142,10 @@ def _wrong(what: str, value: str = "") -> Refused:
 # People
 
 
-def _person(site: Site, person: Person, session: str, address: str, *, must_change: bool) -> Caller:
+def caller_for(
+    site: Site, person: Person, session: str = "", address: str = "", *, must_change: bool = False
+) -> Caller:
+    """A person as a caller, with the region of the party where the account names none."""
     role: Role = next((one for one in ROLES if one == person.role), "citizen")
     listed = site.party(person.institution) if person.institution else None
     return Caller(

@@ -80,6 +80,9 @@ class Framed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 named = {name for name, _ in message["headers"]}
+                caller = state.get("caller")
+                if isinstance(caller, Caller) and caller.session and b"cache-control" not in named:
+                    message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
                 message["headers"] = [*message["headers"], *(one for one in extra if one[0] not in named)]
             await send(message)
 

@@ -18,6 +18,7 @@ from suyuan.portals.counter import Counter
 from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
 from suyuan.portals.nonces import Nonces
+from suyuan.portals.oidc import SignOn
 from suyuan.portals.templating import Templates
 from suyuan.storage.credentials import REMEMBERED_SECONDS, Credential
 
@@ -44,6 +45,7 @@ class Site:
         self.limits = Limits(node.settings)
         self.audit = Audit(node)
         self.nonces = Nonces()
+        self.sign_on = SignOn(node.settings, node.privacy) if node.settings.oidc_issuer else None
         self._networks: tuple[float, list[Credential]] = (0.0, [])
         self.log = structlog.get_logger("suyuan")
         self.stopping = False

@@ -82,11 +82,12 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Something about an account that a second person must approve (三员分立)."""
+    """Something about an account or a key that a second person must approve (三员分立)."""
 
     id: str
-    kind: Literal["grant", "reset"]
+    kind: Literal["grant", "reset", "key"]
     person: str
+    """Account name; for a key the party's code."""
     asked_by: str
     asked: int
     role: str = ""
@@ -337,7 +338,7 @@ class PeopleTables:
 
     def ask(
         self,
-        kind: Literal["grant", "reset"],
+        kind: Literal["grant", "reset", "key"],
         person: str,
         asked_by: str,
         *,
@@ -347,7 +348,7 @@ class PeopleTables:
         fund: str = "",
         reason: str = "",
     ) -> Request:
-        """Ask for a role (`grant`) or a new one-time password (`reset`); it holds when somebody else approves it.
+        """Ask for a role (`grant`), a one-time password (`reset`) or a key; it holds when somebody else approves it.
 
         Raises:
             TablesError: there is nobody of that name, no such role, or somebody asks for themselves.
@@ -355,7 +356,7 @@ class PeopleTables:
         _check_role(role)
         if person == asked_by:
             raise TablesError("Nobody asks for themselves. Let another administrator ask.")
-        if self.person(person) is None:
+        if kind != "key" and self.person(person) is None:
             raise TablesError(f"There is nobody named {person!r}. List the people to see their names.")
         row = Request(
             secrets.token_hex(6),
@@ -413,6 +414,8 @@ class PeopleTables:
 
     def _first_password(self, done: Request) -> str:
         """The approver gets it: who administers accounts alone can then never enter one."""
+        if done.kind == "key":
+            return ""
         person = self.person(done.person)
         assert person is not None, "the approval has just changed it"
         first = done.kind == "grant" and not person.subject and self.password_of(done.person) is None

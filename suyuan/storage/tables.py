@@ -188,6 +188,20 @@ class Tables(CredentialTables, PeopleTables):
             connection.execute(table.insert(), msgspec.structs.asdict(row))
         return row
 
+    def end_delegation(self, grantor: str, delegate: str, last: date) -> bool:
+        """Let what runs after `last` end on it; what would begin later never begins. Whether there was any."""
+        table = _CATALOGUE["delegations"]
+        pair = sa.and_(table.c.grantor == grantor, table.c.delegate == delegate, table.c.valid_to > last)
+        with self._engine.begin() as connection:
+            dropped = connection.execute(table.delete().where(pair, table.c.valid_from > last)).rowcount
+            ended = connection.execute(table.update().where(pair).values(valid_to=last)).rowcount
+        return bool(dropped + ended)
+
+    def load_delegations(self) -> list[Delegation]:
+        """Every delegation of the catalogue."""
+        with self._engine.begin() as connection:
+            return _rows(connection, _CATALOGUE["delegations"], Delegation)
+
     # Accounts as a whole
 
     def export_accounts(self) -> Accounts:
