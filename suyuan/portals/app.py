@@ -33,7 +33,21 @@ from suyuan.portals.api import (
 )
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
-from suyuan.portals.pages import account, admin, audit_record, citizen, receipt, reference, report, scan, shell, sign_in
+from suyuan.portals.pages import (
+    account,
+    admin,
+    audit_record,
+    citizen,
+    inspector,
+    inspector_alert,
+    inspector_code,
+    receipt,
+    reference,
+    report,
+    scan,
+    shell,
+    sign_in,
+)
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site
 from suyuan.portals.webhooks import Courier
@@ -57,6 +71,8 @@ ALERTED: frozenset[access.Role] = frozenset(
 HANDLING: frozenset[access.Role] = frozenset({*SELLERS, "inspector"})
 """Who answers alerts: institutions contest, inspectors do the rest."""
 
+OFFICIALS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regulator"})
+"""Who watches."""
 ISSUERS: frozenset[access.Role] = frozenset({*access.DIRECTORS, "administrator"})
 ADMINISTRATOR: frozenset[access.Role] = frozenset({"administrator"})
 OFFICER: frozenset[access.Role] = frozenset({"security_officer"})
@@ -195,6 +211,16 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/audit", audit_record.show, AUDITOR, "page", "page"),
     Url("GET", "/audit/export", audit_record.export, AUDITOR, "page", "page"),
     Url("POST", "/audit/verify", audit_record.verify, AUDITOR, "page", "page"),
+    # Inspectors
+    Url("GET", "/inspector", inspector.live_page, OFFICIALS, "page", "page"),
+    Url("GET", "/inspector/figures", inspector.figures_json, OFFICIALS),
+    Url("GET", "/inspector/map.json", inspector.map_json, OFFICIALS),
+    Url("GET", "/inspector/alerts.csv", inspector.export_csv, OFFICIALS, "page", "page"),
+    Url("GET", "/inspector/alerts/{alert}", inspector_alert.alert_page, OFFICIALS, "page", "page"),
+    Url("POST", "/inspector/alerts/{alert}/steps", inspector_alert.step_form, INSPECTORS, "page", "page"),
+    Url("POST", "/inspector/alerts/{alert}/open", inspector_alert.open_form, INSPECTORS, "page", "page"),
+    Url("GET", "/inspector/code", inspector_code.code_page, OFFICIALS, "page", "page"),
+    Url("POST", "/inspector/code/open", inspector_code.open_form, INSPECTORS, "page", "page"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),
