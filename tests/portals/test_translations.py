@@ -21,8 +21,10 @@ def texts_of(template: Path) -> Iterator[str]:
     options = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
     with template.open("rb") as file:
         for _, _, message, _ in babel_extract(file, ["_"], [], options):
-            # With values to fill in, it is the first of several arguments.
-            yield str(message[0] if isinstance(message, tuple) else message)
+            # With values to fill in, it is the first of several arguments; of a variable there is no text to see.
+            text = message[0] if isinstance(message, tuple) else message
+            if isinstance(text, str):
+                yield text
 
 
 @pytest.mark.parametrize(
