@@ -91,11 +91,8 @@ async def send(request: Request) -> Response:
         photos = await _photos(sent)
         values: dict[str, Any] = {name: value for name, value in sent.items() if isinstance(value, str)}
         values["traits"] = [trait for trait in sent.getlist("traits") if isinstance(trait, str)]
-    report, faults = await _report(request, values, photos)
-    if faults:
-        return await _form(request, values, faults, 422)
     try:
-        taken = await take(site_of(request), report)
+        taken = await take(site_of(request), await _report(request, values, photos))
     except ReportRefused as refusal:
         return await _form(request, values, refusal.faults, 422)
     said = "changed" if taken.changed else "new" if taken.first else "again"
@@ -108,33 +105,31 @@ async def _photos(sent: FormData) -> tuple[bytes, ...]:
     return tuple(photo for photo in found if photo)
 
 
-async def _report(request: Request, values: dict[str, Any], photos: tuple[bytes, ...]) -> tuple[Report, list[Fault]]:
-    """What the form says, and what of it cannot be read at all."""
+async def _report(request: Request, values: dict[str, Any], photos: tuple[bytes, ...]) -> Report:
+    """What the form says."""
     site = site_of(request)
     code = values.get("code", "").strip()
-    faults: list[Fault] = []
     happened = day_in_china(values.get("happened", "").strip())
-    if happened is None:
-        faults.append(Fault("happened", "Give a day that is past, within ten years."))
     seller, region = await site.query(_seller, site, code, values.get("sale", ""), values.get("place", ""))
-    report = Report(
+    return Report(
         token=values.get("report_token", ""),
         code=code,
         region=values.get("region") or region,
         institution=seller,
         place=values.get("place", ""),
-        happened=_not_ahead(happened or 0, site.node.ledger.clock()),
+        happened=_not_ahead(happened, site.node.ledger.clock()),
         traits=tuple(dict.fromkeys(values["traits"])),
         words=values.get("words", "").replace("\r\n", "\n"),
         photos=photos,
         contact=values.get("contact", ""),
         software=caller_of(request).software,
     )
-    return report, faults
 
 
-def _not_ahead(happened: int, now: int) -> int:
-    """Noon of today may still be ahead: then it is now."""
+def _not_ahead(happened: int | None, now: int) -> int:
+    """Noon of today may still be ahead: then it is now. What is no day is told as one that nobody can mean."""
+    if happened is None:
+        return 2 * now
     today = iso_time(happened)[:10] == iso_time(now)[:10]
     return min(happened, now) if today else happened
 
@@ -187,8 +182,8 @@ async def _form(request: Request, values: dict[str, Any], faults: Iterable[Fault
         "texts": {name: text_of(request, words) for name, words in _SCRIPT_TEXTS.items()},
     }
     response = page(request, "report/form.html", shown, status)
-    # A reload is a new form; one that the browser kept for the way back is the same one, and is one report.
-    response.headers["cache-control"] = "no-store"
+    # A form opened anew is a new one; the one that the browser kept for the way back is the same, and is one report.
+    response.headers["cache-control"] = "private, no-cache"
     return response
 
 
