@@ -23,6 +23,7 @@ _LINES = sa.Table(
     sa.Column("m", sa.BigInteger, nullable=False),
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("event_time", sa.BigInteger, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
     sa.Column("undone", sa.Boolean, nullable=False),
     sa.Index("prescription_of", "issuer", "number"),
 )
@@ -47,7 +48,7 @@ class PrescriptionsView:
     """The view: prescribed lines and the sales that name a prescription; what undoes a sale marks it."""
 
     name = "prescriptions"
-    version = 1
+    version = 2
     metadata = _METADATA
 
     def apply(self, connection: sa.Connection, events: Sequence[Event]) -> None:
@@ -60,7 +61,7 @@ class PrescriptionsView:
             elif event.kind in _UNDOING and event.corrects:
                 undone.append((event.key, event.corrects))
         if rows:
-            marks = ", ".join("?" * 12)
+            marks = ", ".join("?" * 13)
             connection.exec_driver_sql(f"INSERT OR REPLACE INTO prescription_lines VALUES ({marks})", rows)  # noqa: S608  marks
         if undone:
             statement = "UPDATE prescription_lines SET undone = 1 WHERE key = ? AND sequence = ?"
@@ -83,6 +84,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         1 if is_line else event.m,
         str(detail.get("code", "")) if is_line else event.key,
         event.event_time,
+        event.line,
         False,
     )
 
@@ -92,7 +94,7 @@ def prescription(connection: sa.Connection, issuer: str, number: str) -> list[Pr
     query = (
         _LINES.select()
         .where(_LINES.c.issuer == issuer, _LINES.c.number == number)
-        .order_by(_LINES.c.said, _LINES.c.event_time, _LINES.c.key)
+        .order_by(_LINES.c.said, _LINES.c.event_time, sa.func.length(_LINES.c.line), _LINES.c.line, _LINES.c.key)
     )
     return [
         PrescriptionLine(

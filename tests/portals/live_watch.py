@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -21,11 +22,16 @@ def new_code() -> str:
     return f"8234567{next(_SERIALS):013d}"
 
 
+def moment() -> str:
+    """Now, as a till writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def sell(client: httpx.Client, *codes: str, person: str = "1", **references: str) -> dict[str, Any]:
     """One sale over HTTP, in the name of the client's key; answers what became of it."""
     buyer = {"document_number": f"44010119900101{person:0>4}"}
     numbers = {"receipt": f"{codes[0][-12:]}-{person}", **references}
-    sale = {"lines": [{"codes": list(codes)}], "person": buyer, "references": numbers}
+    sale = {"time": moment(), "lines": [{"codes": list(codes)}], "person": buyer, "references": numbers}
     answer = client.post("/api/v1/sales", json={"sales": [sale]})
     assert answer.status_code == httpx.codes.OK, answer.text
     told: dict[str, Any] = answer.json()

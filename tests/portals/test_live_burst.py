@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from live_watch import STREAM, Receiver, Subscriber, new_code, sell
+from live_watch import STREAM, Receiver, Subscriber, moment, new_code, sell
 from portal import INSPECTOR, Portal, eventually
 from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
 
@@ -35,7 +35,8 @@ class Till(threading.Thread):
     def run(self) -> None:
         with self.portal.client(PHARMACY_Q) as client:
             while not self.ending.is_set():
-                sale = {"lines": [{"codes": [new_code()]}], "references": {"receipt": f"T{self.answered}"}}
+                references = {"receipt": f"T{self.answered}"}
+                sale = {"time": moment(), "lines": [{"codes": [new_code()]}], "references": references}
                 answer = client.post("/api/v1/sales", json={"sales": [sale]})
                 if answer.status_code == httpx.codes.OK:
                     self.answered += 1

@@ -89,6 +89,16 @@ def _references(given: models.References) -> dict[str, str]:
 _NUMBERS = models.References.__struct_fields__
 
 
+LASTING = frozenset({"settlement", "order", "visit", "original", "delivery", "bill"})
+"""Numbers that name a fact for ever. A receipt restarts daily: with it, or with none of them, the time says which."""
+
+
+def _time_said(values: _Values, references: dict[str, str], time: int) -> None:
+    """Sent again tomorrow, the same fact must be known as the same: by a number, or by the time when it happened."""
+    if not time and LASTING.isdisjoint(references):
+        values.note("missing", "time")
+
+
 def _person(given: models.Person | None) -> str:
     if given is None:
         return ""
@@ -108,12 +118,14 @@ def _prescriber(given: models.Prescriber | None) -> str:
 
 def _scan(row: models.ScanLine, where: str, problems: list[Problem]) -> list[Record]:
     values = _Values(where, problems)
+    references, time = _references(row.references), values.time(row.time)
+    _time_said(values, references, time)
     scan = Scan(
         kind=row.kind,
         code=values.code(row.code),
         where=where,
-        event_time=values.time(row.time),
-        references=_references(row.references),
+        event_time=time,
+        references=references,
         line=row.line,
         product=row.product,
         item=row.item,
@@ -139,10 +151,12 @@ def _returned(sale: models.Sale, where: str, problems: list[Problem]) -> list[Re
 
 def _sale(sale: models.Sale, where: str, problems: list[Problem], kind: Kind) -> list[Record]:
     values = _Values(where, problems)
+    references, time = _references(sale.references), values.time(sale.time)
+    _time_said(values, references, time)
     said: dict[str, Any] = {
         "kind": kind,
-        "event_time": values.time(sale.time),
-        "references": _references(sale.references),
+        "event_time": time,
+        "references": references,
         "person": _person(sale.person),
         "prescriber": _prescriber(sale.prescriber),
         "fund": sale.fund,
@@ -196,10 +210,10 @@ def _package(row: models.PackageLine, where: str, problems: list[Problem]) -> li
         values.refused = values.refused or child.refused
     if row.action == "packed" and not children:
         values.note("missing", "children")
-    time = values.time(row.time)
+    references, time = _references(row.references), values.time(row.time)
+    _time_said(values, references, time)
     if values.refused:
         return []
-    references = _references(row.references)
     return [
         Scan(
             kind=row.action,
@@ -417,13 +431,16 @@ def read_claim(raw: bytes, *, advice: bool) -> Document:
     problems: list[Problem] = []
     values = _Values("", problems)
     references = _references(body.references)
+    time = values.time(body.time)
     if not references.keys() & {"order", "visit", "receipt"}:
         values.note("missing", "references.order")
+    elif not time and not references.keys() & {"order", "visit"}:
+        values.note("missing", "time")
     claim = Claim(
         setting=body.setting,
         advice=advice,
         references=references,
-        event_time=values.time(body.time),
+        event_time=time,
         person=_person(body.person),
         insured_area=body.insured_area,
         fund=body.fund,

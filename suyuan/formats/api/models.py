@@ -37,7 +37,8 @@ Moment = Annotated[
     str,
     Meta(
         max_length=40,
-        description="A moment; without a zone it is China's time (+08:00).",
+        description="A moment; without a zone it is China's time (+08:00). Needed where no lasting number (settlement, "
+        "order, visit, original, delivery, bill) names the fact: receipts restart daily.",
         extra_json_schema=_published(_MOMENT, "2026-03-09T10:00:00+08:00"),
     ),
 ]

@@ -142,14 +142,31 @@ take_returns = _upload(
     "takeReturns",
     "Boxes that customers gave back",
     _ABOUT + "\nA return that comes before its sale is parked until the sale comes.",
-    {"returns": [{"references": {"receipt": "R-0001"}, "lines": [{"line": "1", "codes": [_BOX]}]}]},
+    {
+        "returns": [
+            {
+                "time": "2026-03-09T17:00:00+08:00",
+                "references": {"original": "R-0001"},
+                "lines": [{"line": "1", "codes": [_BOX]}],
+            }
+        ]
+    },
 )
 take_packages = _upload(
     "packages",
     "takePackages",
     "Cartons packed and unpacked",
     _ABOUT + "\nThe order of uploads does not matter: a carton may move before its content is known.",
-    {"packages": [{"action": "packed", "parent": "00361234500000000016", "children": [_BOX]}]},
+    {
+        "packages": [
+            {
+                "action": "packed",
+                "parent": "(00)361234500000000026",
+                "children": [_BOX],
+                "time": "2026-03-01T08:00:00+08:00",
+            }
+        ]
+    },
 )
 take_fee_lines = _upload(
     "fee_lines",
