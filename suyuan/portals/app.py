@@ -20,6 +20,7 @@ from suyuan.portals.api import (
     codes,
     desk,
     files,
+    flow,
     keys,
     no_code,
     outcomes,
@@ -38,9 +39,12 @@ from suyuan.portals.pages import (
     admin,
     audit_record,
     citizen,
+    draft_file,
+    firm,
     inspector,
     inspector_alert,
     inspector_code,
+    institution,
     receipt,
     reference,
     report,
@@ -76,6 +80,7 @@ OFFICIALS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regu
 ISSUERS: frozenset[access.Role] = frozenset({*access.DIRECTORS, "administrator"})
 ADMINISTRATOR: frozenset[access.Role] = frozenset({"administrator"})
 OFFICER: frozenset[access.Role] = frozenset({"security_officer"})
+FIRMS: frozenset[access.Role] = frozenset({"firm"})
 AUDITOR: frozenset[access.Role] = frozenset({"auditor"})
 
 URLS: tuple[Url, ...] = (
@@ -168,6 +173,24 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/receipt", receipt.show, EVERYBODY, "citizen", "page"),
     Url("POST", "/receipt", receipt.check, EVERYBODY, "citizen", "page"),
     Url("GET", "/receipt-worker.js", receipt.worker, EVERYBODY),
+    # An institution's own pages
+    Url("GET", "/institution", institution.today, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/owed/{kind}", institution.owed, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/owed/{kind}/csv", institution.owed_csv, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/late", institution.late, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/coverage", institution.coverage, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/conflicts", institution.conflicts, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/conflicts/{alert}", institution.conflict, access.INSTITUTION, "page", "page"),
+    Url("POST", "/institution/conflicts/{alert}", institution.contest, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/upload", draft_file.choose, access.INSTITUTION, "page", "page"),
+    Url("POST", "/institution/upload", draft_file.begin, access.INSTITUTION, "bulk", "page"),
+    Url("GET", "/institution/upload/{draft}", draft_file.show, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/upload/{draft}/progress", draft_file.progress, access.INSTITUTION),
+    Url("POST", "/institution/upload/{draft}/lines", draft_file.mend, access.INSTITUTION, "page", "page"),
+    Url("POST", "/institution/upload/{draft}/send", draft_file.send, access.INSTITUTION, "page", "page"),
+    Url("GET", "/institution/upload/{draft}/rejects", draft_file.rejects, access.INSTITUTION, "page", "page"),
+    Url("POST", "/institution/upload/{draft}/undo", draft_file.undo, access.INSTITUTION, "page", "page"),
+    Url("POST", "/institution/upload/{draft}/drop", draft_file.drop, access.INSTITUTION, "page", "page"),
     # The scan screen of an institution or firm, and what it asks
     Url("GET", "/scan", scan.screen, access.SENDERS, "page", "page"),
     Url("GET", "/scan/shell", scan.shell, EVERYBODY, "page", "page"),
@@ -221,6 +244,12 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/inspector/alerts/{alert}/open", inspector_alert.open_form, INSPECTORS, "page", "page"),
     Url("GET", "/inspector/code", inspector_code.code_page, OFFICIALS, "page", "page"),
     Url("POST", "/inspector/code/open", inspector_code.open_form, INSPECTORS, "page", "page"),
+    # A firm's own goods
+    Url("GET", "/firm", firm.show, FIRMS, "page", "page"),
+    Url("GET", "/firm/flow.csv", firm.download, FIRMS, "page", "page"),
+    Url("GET", "/api/v1/flow", flow.flow, FIRMS),
+    Url("GET", "/api/v1/flow/products", flow.products, FIRMS),
+    Url("GET", "/api/v1/flow/uploads", flow.own_uploads, FIRMS, "bulk"),
     # What every page needs
     Url("GET", "/static/{name:path}", assets.static, EVERYBODY),
     Url("GET", "/preferences", shell.set_preferences, EVERYBODY, "page"),

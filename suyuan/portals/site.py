@@ -15,6 +15,7 @@ from suyuan.intake.desk import day_of
 from suyuan.node import Node
 from suyuan.portals.audit import Audit
 from suyuan.portals.counter import Counter
+from suyuan.portals.drafts import Drafts
 from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
 from suyuan.portals.nonces import Nonces
@@ -45,6 +46,7 @@ class Site:
         self.limits = Limits(node.settings)
         self.audit = Audit(node)
         self.nonces = Nonces()
+        self.drafts = Drafts()
         self.sign_on = SignOn(node.settings, node.privacy) if node.settings.oidc_issuer else None
         self._networks: tuple[float, list[Credential]] = (0.0, [])
         self.log = structlog.get_logger("suyuan")
@@ -65,6 +67,7 @@ class Site:
         if self._clock is not None:
             self._clock.cancel()
         await self.counter.stop()
+        self.drafts.close()
         self._readers.shutdown()
         self.views.close()
 

@@ -115,9 +115,10 @@ async function scan(/** @type {string} */ raw) {
   if (open.rows.length >= BASKET_MAX) return tell("bad", texts.full);
   const same = twin(text);
   if (same) return tell("duplicate", texts.duplicate, same.text);
+  // It would stand for thousands of boxes: it is never put into a basket.
+  if (/^(\](E0|E4))?69\d{11}$/.test(text)) return tell("bad", texts.retail, text);
   /** @type {Row} */
   const row = { id: newId(), code: text, text: text.replaceAll("\x1d", " "), time: now(), tone: "note", word: "", meaning: texts.saved, action: "", product: "", about: "", count: 0, children: [] };
-  if (/^(\](E0|E4))?69\d{11}$/.test(text)) Object.assign(row, { tone: "bad", word: "not_a_code", meaning: texts.retail });
   open.rows.push(row);
   await keep();
   draw();
@@ -160,6 +161,7 @@ function learn(row, told) {
   row.children = told.children.map((/** @type {Child} */ child) => ({ ...child, off: off.has(child.key) }));
   const there = told.kind_of_place ? say("sold_there", texts[told.kind_of_place], told.month) : "";
   row.about = [there, ...told.holds, told.lot, told.expiry].filter(Boolean).join(" · ");
+  if (told.word === "not_a_code") open.rows = open.rows.filter((other) => other !== row);
   const twinRow = open.rows.find((other) => other !== row && plain(other.text) === plain(row.text));
   if (twinRow) {
     // Two ways of writing one code: only the answer tells.
