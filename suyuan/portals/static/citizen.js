@@ -152,7 +152,17 @@ if (history) {
 
 const camera = find("camera");
 if (camera) {
-  const scanner = () => import(/** @type {string} */ (camera.dataset.scanner));
+  const scanner = async () => {
+    try {
+      return await import(/** @type {string} */ (camera.dataset.scanner));
+    } catch (error) {
+      // The network went away since the page came.
+      const status = /** @type {HTMLElement} */ (find("reading"));
+      status.hidden = false;
+      status.textContent = texts.failed;
+      throw error;
+    }
+  };
   camera.addEventListener("click", async () => (await scanner()).openCamera(camera.dataset, texts));
   const photo = /** @type {HTMLInputElement} */ (find("photo"));
   photo.addEventListener("change", async () => {

@@ -83,7 +83,11 @@ export async function openCamera(/** @type {DOMStringMap} */ files, /** @type {R
     viewer.hidden = true;
     find("camera").hidden = false;
     document.removeEventListener("keydown", onKey);
+    document.removeEventListener("visibilitychange", onLeave);
   };
+  // Nobody is filmed by a page that nobody looks at.
+  const onLeave = () => { if (document.hidden) close(); };
+  document.addEventListener("visibilitychange", onLeave);
   const onKey = (/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape") { close(); find("camera").focus(); } };
   document.addEventListener("keydown", onKey);
   find("stop").onclick = () => { close(); find("camera").focus(); };
@@ -96,7 +100,9 @@ export async function openCamera(/** @type {DOMStringMap} */ files, /** @type {R
     if (!open) { stream.getTracks().forEach((track) => track.stop()); return; }
     video.srcObject = stream;
     await video.play();
-    offerLight(stream.getVideoTracks()[0]);
+    const [track] = stream.getVideoTracks();
+    track.applyConstraints(/** @type {any} */ ({ advanced: [{ focusMode: "continuous" }] })).catch(() => {});
+    offerLight(track);
     say(texts.aim);
     await watch(zxing, video, () => open, close, say, texts);
   } catch (error) {
