@@ -140,12 +140,12 @@ if (answer) keep(answer);
 find("share")?.addEventListener("click", share);
 find("print")?.addEventListener("click", () => window.print());
 
-const history = find("history");
-if (history) {
-  showKept(history);
+const lookedUp = find("history");
+if (lookedUp) {
+  showKept(lookedUp);
   find("clear")?.addEventListener("click", () => {
     localStorage.removeItem(KEPT);
-    showKept(history);
+    showKept(lookedUp);
     field?.focus();
   });
 }
