@@ -23,7 +23,17 @@ SECURITY: dict[str, Any] = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key of an institution or firm, `<id>.<secret>`, as `suyuan access` issues it.",
+        "description": "A key of an institution or firm, `<id>.<secret>`, as `suyuan access issue` gives it.",
+    },
+    "hmac": {
+        "type": "http",
+        "scheme": "suyuan-hmac-sm3",
+        "description": "The same key, its secret never sent: `id=…, time=…, nonce=…, signature=…`, docs/access.md.",
+    },
+    "sm2": {
+        "type": "http",
+        "scheme": "suyuan-sm2",
+        "description": "The institution's own SM2 signature over the same lines; the node knows its public key alone.",
     },
     "session": {
         "type": "apiKey",
@@ -32,7 +42,7 @@ SECURITY: dict[str, Any] = {
         "description": "A person who signed in at /sign-in.",
     },
 }
-"""How a caller may prove who it is; further ways are added by `add_security`."""
+"""How a caller may prove who it is."""
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -194,7 +204,7 @@ def errors_of(url: Url, told: Operation) -> list[Error]:
     """Every refusal that an operation may give, in the order of `problem.ERRORS`."""
     names = {"too_often", "signature_wrong", *told.errors} - {"not_modified"}
     if "citizen" not in url.who:
-        names |= {"not_signed_in"}
+        names |= {"not_signed_in", "password_change_needed"}
     if not url.who >= EVERYBODY:
         names |= {"not_allowed"}
     if url.method not in SAFE:
