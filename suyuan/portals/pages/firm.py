@@ -75,7 +75,7 @@ def _bars(flow: goods.Flow, measure: str) -> list[Bar]:
 
 
 def _rows(request: Request, cube: goods.Cube) -> list[tuple[str, str, str, str, int]]:
-    measure = text_of(request, "Sold" if cube.measure == "sold" else "Received")
+    measure = text_of(request, "Handed out" if cube.measure == "sold" else "Taken in")
     language = language_of(request)
     return [
         (
