@@ -34,7 +34,7 @@ app.command("suyuan.cli.access:app", name="access")
 app.command("suyuan.cli.nhsa:nhsa", name="nhsa")
 app.command("suyuan.cli.carry:export", name="export")
 app.command("suyuan.cli.carry:import_", name="import")
-app.command("suyuan.cli.bench:bench", name="bench")
+app.command("suyuan.cli.bench:app", name="bench")
 app.command("suyuan.cli.settings:settings", name="settings")
 app.command("suyuan.cli.doctor:doctor", name="doctor")
 
@@ -76,12 +76,14 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     from suyuan.ledger.ledger import Contention  # noqa: PLC0415
     from suyuan.node import NodeUnusable  # noqa: PLC0415
     from suyuan.settings import SettingsWrong  # noqa: PLC0415
+    from suyuan.storage.audit import AuditBroken  # noqa: PLC0415
     from suyuan.storage.refusals import JournalRefusal  # noqa: PLC0415
     from suyuan.storage.tables import TablesError  # noqa: PLC0415
 
     if isinstance(error, (Unreadable, FileRefused)):
         return FINDINGS, str(error)
-    if isinstance(error, (NodeUnusable, FolderRefused, SettingsWrong, JournalRefusal, TablesError, Contention)):
+    cannot = (NodeUnusable, FolderRefused, SettingsWrong, JournalRefusal, TablesError, AuditBroken, Contention)
+    if isinstance(error, cannot):
         return FAILED, str(error)
     if isinstance(error, DBAPIError):
         return FAILED, f"the tables could not be read or written: {error.orig}; see to the disk and its rights"

@@ -1,24 +1,47 @@
-"""`suyuan access`: institutions' credentials, people with roles, delegations with an end date."""
+"""`suyuan access`: keys of software, people with roles and passwords, delegations, and the audit record."""
 
-from collections.abc import Sequence
-from datetime import date, datetime
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 import msgspec
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
-from suyuan.node import Node
-from suyuan.storage.tables import ROLES, Person
+from suyuan.node import TABLES, Node, NodeUnusable, check_folder, is_node, read_secrets
+from suyuan.storage.audit import FILE, HEAD, AuditRecord
+from suyuan.storage.tables import ROLES, Person, Tables
 
-app = cyclopts.App(name="access", help="Who may come in: credentials of institutions, people with roles, delegations.")
+app = cyclopts.App(
+    name="access",
+    help="Who may come in: keys of institutions, people with roles, delegations; and the audit record. All but "
+    "delegate also while the node is being served.",
+)
+audit = cyclopts.App(name="audit", help="The audit record: every reading of personal data, every change of an account.")
+app.command(audit)
+
+Networks = Annotated[str, cyclopts.Parameter(help="Source networks from which it is taken, with commas between.")]
+Label = Annotated[str, cyclopts.Parameter(help="What it is used for, in words.")]
+NO_FINDINGS, FINDINGS = 0, 1
 
 
 @app.command(name="issue")
-def issue(institution: str, /, *, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
-    """Issue a key to an institution or firm. Its secret is shown this once and kept only as a hash."""
-    with Node.open(dir) as node:
-        issued = node.tables.create_credential(institution)
+def issue(
+    institution: str,
+    /,
+    *,
+    label: Label = "",
+    networks: Networks = "",
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Issue a key to an institution or firm. Its secret is shown this once and kept only hashed and sealed."""
+    with _accounts(dir, make=True) as (tables, record):
+        record.append("account.key.issue", institution, label)
+        issued = tables.create_credential(institution, label=label, networks=networks, made_by="operator")
     if format == "json":
         print_json(issued)
     else:
@@ -26,21 +49,86 @@ def issue(institution: str, /, *, dir: Folder = DEFAULT_FOLDER, format: Format =
     return 0
 
 
+@app.command(name="register")
+def register(
+    institution: str,
+    public_key: Annotated[str, cyclopts.Parameter(help="SM2, 130 hexadecimal digits (or 128, or 66 compressed).")],
+    /,
+    *,
+    label: Label = "",
+    networks: Networks = "",
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+) -> int:
+    """Take signatures of an SM2 public key as an institution's."""
+    from suyuan.portals.signatures import KeyWrong, public_sm2_key  # noqa: PLC0415  only this command needs it
+
+    try:
+        key = public_sm2_key(public_key)
+    except KeyWrong as error:
+        raise cyclopts.ValidationError(msg=str(error)) from error
+    with _accounts(dir, make=True) as (tables, record):
+        record.append("account.key.issue", institution, label)
+        made = tables.register_public_key(institution, key, label=label, networks=networks, made_by="operator")
+    say(f"key {made.id} for {institution}")
+    return 0
+
+
+@app.command(name="network")
+def network(
+    institution: str,
+    networks: Annotated[str, cyclopts.Parameter(help="Such as 10.1.0.0/16,192.0.2.7.")],
+    /,
+    *,
+    label: Label = "",
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+) -> int:
+    """Take who calls the NHSA address from these networks as an institution: for old clients that cannot sign."""
+    with _accounts(dir, make=True) as (tables, record):
+        record.append("account.key.network", institution, networks)
+        made = tables.register_network(institution, networks, label=label, made_by="operator")
+    say(f"key {made.id} for {institution}: {made.networks}")
+    return 0
+
+
+@app.command(name="replace")
+def replace(
+    key: str,
+    /,
+    *,
+    overlap_days: Annotated[int, cyclopts.Parameter(help="How long the old key stays good.")] = 7,
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Issue a key in place of another, which stays good for some days."""
+    with _accounts(dir) as (tables, record):
+        record.append("account.key.replace", key, f"overlap of {overlap_days} days")
+        issued = tables.replace_credential(key, timedelta(days=overlap_days), made_by="operator")
+    if format == "json":
+        print_json(issued)
+    else:
+        say(f"key {issued.id} for {issued.institution}\nsecret (shown once): {issued.secret}")
+    return 0
+
+
 @app.command(name="keys")
 def keys(institution: str = "", /, *, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
     """List keys, revoked ones too."""
-    with Node.open_existing(dir) as node:
-        found = node.tables.list_credentials(institution)
-    rows = [(one.id, one.institution, _iso(one.created), _iso(one.revoked)) for one in found]
-    _print(("key", "institution", "created", "revoked"), rows, format)
+    with _accounts(dir) as (tables, _):
+        found = tables.list_credentials(institution)
+    rows = [
+        (one.id, one.institution, one.kind, one.label, _iso(one.created), _iso(one.valid_until), _iso(one.revoked))
+        for one in found
+    ]
+    _print(("key", "institution", "kind", "label", "created", "valid_until", "revoked"), rows, format)
     return 0
 
 
 @app.command(name="revoke")
 def revoke(key: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
-    """End a key at once."""
-    with Node.open_existing(dir) as node:
-        node.tables.revoke(key)
+    """End a key at once; a server that is running follows within seconds."""
+    with _accounts(dir) as (tables, record):
+        record.append("account.key.revoke", key)
+        tables.revoke(key)
     say(f"key {key} is revoked")
     return 0
 
@@ -53,18 +141,37 @@ def person(
     *,
     institution: Annotated[str, cyclopts.Parameter(help="Where the person works.")] = "",
     region: Annotated[str, cyclopts.Parameter(help="Division code, for inspectors and agencies.")] = "",
+    fund: Annotated[str, cyclopts.Parameter(help="For agencies: employee, resident or work_injury; empty: all.")] = "",
+    subject: Annotated[str, cyclopts.Parameter(help="The person's name at the organisation's sign-on server.")] = "",
+    password: Annotated[
+        bool, cyclopts.Parameter(negative="", help="Show a one-time password for the first sign-in.")
+    ] = False,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Record somebody with a role."""
     if role not in ROLES:
         raise cyclopts.ValidationError(msg=f"no role {role!r}; there are: {', '.join(ROLES)}")
-    with Node.open(dir) as node:
-        added = node.tables.add_person(name, role, institution, region)
+    with _accounts(dir, make=True) as (tables, record):
+        record.append("account.add", name, " ".join(part for part in (role, institution, region, fund) if part))
+        added = tables.add_person(name, role, institution, region, fund=fund, subject=subject)
+        secret = tables.one_time_password(added.name) if password else ""
     if format == "json":
-        print_json(added)
+        print_json({**msgspec.structs.asdict(added), **({"password": secret} if secret else {})})
     else:
         say(f"{added.name}: {added.role}")
+        if secret:
+            say(f"one-time password (shown once): {secret}")
+    return 0
+
+
+@app.command(name="password")
+def password(name: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
+    """Set a one-time password, shown this once; it must be changed at the first sign-in. All sessions end."""
+    with _accounts(dir) as (tables, record):
+        record.append("account.reset", name)
+        secret = tables.one_time_password(name)
+    say(f"one-time password of {name} (shown once): {secret}")
     return 0
 
 
@@ -77,8 +184,9 @@ def disable(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Lock somebody out, or with --enable let them in again."""
-    with Node.open_existing(dir) as node:
-        node.tables.disable_person(name, disabled=not enable)
+    with _accounts(dir) as (tables, record):
+        record.append("account.enable" if enable else "account.disable", name)
+        tables.disable_person(name, disabled=not enable)
     say(f"{name} is {'enabled' if enable else 'disabled'}")
     return 0
 
@@ -86,8 +194,8 @@ def disable(
 @app.command(name="people")
 def people(*, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """List people and roles."""
-    with Node.open_existing(dir) as node:
-        found = node.tables.list_people()
+    with _accounts(dir) as (tables, _):
+        found = tables.list_people()
     _print(Person.__struct_fields__, [msgspec.structs.astuple(one) for one in found], format)
     return 0
 
@@ -112,11 +220,71 @@ def delegate(
         raise cyclopts.ValidationError(msg=f"no date (yyyy-mm-dd): {error}") from error
     with Node.open(dir) as node:
         made = node.tables.delegate(grantor, to, first, last, purpose)
+        node.audit.append("account.delegation.give", f"{grantor} → {to}", f"until {last} {purpose}".strip())
     if format == "json":
         print_json(made)
     else:
         say(f"{made.delegate} may speak for {made.grantor} from {made.valid_from} to {made.valid_to}")
     return 0
+
+
+@audit.command(name="export")
+def export(
+    *,
+    action: Annotated[str, cyclopts.Parameter(help="Only actions that begin so, such as read or account.")] = "",
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Write every line, the first first: as CSV, or with --format json as lines of JSON."""
+    with _accounts(dir) as (_, record):
+        lines = (line for line in record.lines() if line.action.startswith(action))
+        if format == "json":
+            for line in lines:
+                print_json(line)
+        else:
+            from suyuan.portals.pages.audit_record import csv_of  # noqa: PLC0415  only this command needs it
+
+            for text in csv_of(lines):
+                sys.stdout.write(text)
+    return 0
+
+
+@audit.command(name="verify")
+def verify(
+    *,
+    head: Annotated[str, cyclopts.Parameter(help="A head noted earlier: number and hash.")] = "",
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Look through the whole record; exit code 1 where a line was altered, dropped, moved or cut off."""
+    with _accounts(dir) as (tables, record):
+        found = record.verify(*(one for one in (tables.meta(HEAD), head) if one))
+    if format == "json":
+        print_json(found)
+    else:
+        for fault in found.faults:
+            say(fault)
+        say(f"{found.lines} lines, {len(found.faults)} faults; head: {found.head or 'none'}")
+    return FINDINGS if found.faults else NO_FINDINGS
+
+
+@contextmanager
+def _accounts(folder: Path, *, make: bool = False) -> Iterator[tuple[Tables, AuditRecord]]:
+    """Tables and audit record of a node, without its journal: a server that is running keeps that to itself."""
+    if not is_node(folder):
+        if not make:
+            raise NodeUnusable(
+                f"there is no node in {folder}: name its folder with --dir; the first upload or import makes a new one"
+            )
+        with Node.open(folder):
+            pass
+    check_folder(folder)
+    with Tables.open(folder / TABLES, read_secrets(folder)) as tables:
+        record = AuditRecord.open(folder / FILE, lambda head: tables.set_meta(HEAD, head))
+        try:
+            yield tables, record
+        finally:
+            record.close()
 
 
 def _iso(moment: datetime | None) -> str:

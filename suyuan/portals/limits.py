@@ -6,6 +6,7 @@ from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from suyuan.portals.access import Caller
 from suyuan.portals.problem import Refused
 from suyuan.settings import Settings
 
@@ -36,3 +37,12 @@ class Limits:
         reset = self._window.get_window_stats(rate, lane, name).reset_time
         wait = max(1, round(reset - time.time()))
         raise Refused("too_often", where=lane, value=str(rate), headers={"retry-after": str(wait)})
+
+    def check_code(self, caller: Caller, text: str) -> None:
+        """Count one question of a citizen about a code: nobody watches a box by asking about it from many places.
+
+        Raises:
+            Refused: as for `check`.
+        """
+        if caller.role == "citizen":
+            self.check("code", text.strip())

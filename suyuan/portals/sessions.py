@@ -47,6 +47,8 @@ async def proven_by_password(site: Site, name: str, password: str) -> tuple[Pers
     """
     global _guessing  # noqa: PLW0603  it belongs to the event loop, which is there from the first sign-in on
     _guessing = _guessing or asyncio.Semaphore(GUESSES)
+    if not name or not password:
+        raise SignInFailed("This name and password do not belong together.")
     async with _guessing:
         held, wait = await asyncio.to_thread(site.node.tables.try_password, name, password)
     if wait:

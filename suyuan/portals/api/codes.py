@@ -41,6 +41,7 @@ class CheckQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 async def check_code(request: Request) -> Response:
     """The citizen's answer."""
     query, site = query_of(request, CheckQuery), site_of(request)
+    site.limits.check_code(caller_of(request), query.code)
     node = site.node
     return codec.answer(await site.query(check, node.ledger, node.catalogue, query.code, query.language))
 

@@ -15,6 +15,7 @@ from suyuan.lookup.advice import ADVICE, EXPIRED, RECALLED
 from suyuan.lookup.citizen import CitizenAnswer, ProductFacts, check
 from suyuan.lookup.moment import iso_time
 from suyuan.lookup.words import Language, Words
+from suyuan.portals.access import caller_of
 from suyuan.portals.pages.shell import language_of, page, text_of
 from suyuan.portals.site import Site, site_of
 
@@ -114,6 +115,7 @@ def _first(request: Request, notice: str = "", choices: Sequence[str] = (), stat
 
 async def _answered(request: Request, text: str) -> Response:
     site = site_of(request)
+    site.limits.check_code(caller_of(request), text)
     language: Language = "en" if language_of(request) == "en" else "zh"
     answer = await site.query(check, site.node.ledger, site.node.catalogue, text, language)
     site.figures.checked(answer.outcome)
