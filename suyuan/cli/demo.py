@@ -23,6 +23,7 @@ from suyuan.cli.visitors import invite_visitors
 from suyuan.lookup.citizen import CitizenAnswer, check
 from suyuan.lookup.story import tell
 from suyuan.node import JOURNAL, LISTS, SECRETS, TABLES, Node, NodeUnusable, is_node
+from suyuan.simulation.citizens import leave_traces
 from suyuan.simulation.country import TRUTH
 from suyuan.simulation.demo import Demonstration, SimulatedClock, demonstrate
 from suyuan.simulation.truth import Truth
@@ -95,8 +96,13 @@ def _serve(folder: Path, port: int, examples: list["Example"]) -> None:
         address = f"http://127.0.0.1:{opened.getsockname()[1]}"
         rows = [(one.kind, f"{address}/check?{urlencode({'code': one.code})}") for one in examples]
         rows += [(kind, f"{address}/check?{urlencode({'code': code})}") for kind, code in OTHER_CODES]
+        left = leave_traces(node, [one.code for one in examples])
+        rows += [(one.what, f"{address}{one.path}") for one in left if "#" not in one.path]
         say("\n群众查询 As a citizen:")
         print_table(("kind of code", "address"), rows)
+        for one in left:
+            if "#" in one.path:
+                say(f"{one.what}: {address}{one.path}")
         say("\n登录 Sign in (made for this demo alone):")
         people = [(one.who, one.name, one.password, f"{address}{one.page}") for one in visitors.accounts]
         print_table(("who", "name", "password", "page"), people)

@@ -25,7 +25,7 @@ class Shown(NamedTuple):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     folder = tmp_path_factory.mktemp("demo") / "node"
-    options = ["--institutions", "20", "--boxes", "400", "--days", "12", "--port", "0", "--dir", str(folder)]
+    options = ["--institutions", "20", "--boxes", "400", "--days", "14", "--port", "0", "--dir", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "suyuan", "demo", *options],
         cwd=ROOT,
@@ -77,3 +77,16 @@ def test_each_key_speaks_for_its_party(demo: Shown) -> None:
         me = httpx.get(f"{demo.address}/api/v1/me", headers={"authorization": f"Bearer {key}"})
         assert me.status_code == 200
         assert me.json()["party"] == party
+
+
+def test_the_reports_and_the_receipt_that_it_leaves_can_be_looked_at(demo: Shown) -> None:
+    reports = re.findall(r"(http://\S+/report/\S+)", demo.text)
+    assert len(reports) == 3
+    for address in reports:
+        page = httpx.get(address)
+        assert page.status_code == 200
+        assert "13800000000" not in page.text
+    found = re.search(r"http://\S+/receipt#(\d+)", demo.text)
+    assert found
+    checked = httpx.post(f"{demo.address}/receipt", data={"token": found[1]})
+    assert "由本平台签发" in checked.text
