@@ -29,7 +29,7 @@ REPEATS = {"resale", "swap", "clone", "repeated_settlement"}
 """Alert classes that speak of two sales."""
 
 _TRACE = re.compile(r"8\d{19}")
-_ELEMENTS = re.compile(r"\(01\)(\d{14})\(21\)([^(]+)")
+_ELEMENTS = re.compile(r"\(01\)(\d{14})(?:\(\d+\)[^(]*)*?\(21\)([^(]+)")
 _SSCC = re.compile(r"(?:^|/)00/?(\d{18})$")
 _LINK = re.compile(r"/01/(\d{14})/21/([^/?]+)")
 
@@ -379,13 +379,13 @@ def _codes_of_claim(
     books: Books, by: str, content: dict[str, Any], output: dict[str, Any]
 ) -> dict[str, tuple[str, Fraction]]:
     """Which boxes a taken claim is for, with verdict and part: from its own rows, else from the verdicts (2304)."""
-    said = {row["drug_trac_codg"]: row for row in output.get("trac_verdicts", []) if row.get("drug_trac_codg")}
-    rows = content.get("drug_trac_info") or list(said.values())
+    told = [row for row in output.get("trac_verdicts", []) if row.get("drug_trac_codg")]
+    said = {box_of(row["drug_trac_codg"]): row for row in told}
     codes = {}
-    for row in rows:
+    for row in content.get("drug_trac_info") or told:
         box = box_of(row["drug_trac_codg"])
         if box:
-            verdict = said.get(row["drug_trac_codg"], {}).get("verdict", "pay")
+            verdict = said.get(box, {}).get("verdict", "pay")
             codes[box] = (verdict, _part(books, by, box, row))
     return codes
 
@@ -545,13 +545,20 @@ def check_story(books: Books, code: str, told: Mapping[str, Any]) -> list[str]:
         and event.get("drawn", True)
         and (event.get("verdict") == "pay" or event.get("sequence") in ended)
     }
+    settled = {event["corrects"] for event in events if event["kind"] == "due"}
+    held = {
+        str(event["references"].get("settlement", ""))
+        for event in events
+        if event["kind"] == "claimed" and event.get("verdict") == "hold" and event.get("sequence") not in settled
+    }
     open_paid = {f"{settlement}" for settlement in paid - released}
     whole = all(part == 1 for part in books.drawn.get(box, {}).values())
     if whole and len(open_paid) > 1:
         found.append(f"box {box}: its story shows {len(open_paid)} open paid claims ({', '.join(sorted(open_paid))})")
     for key in books.drawn.get(box, {}):
         settlement = books.claims[key].settlement
-        if settlement not in paid:
+        on_hold = books.claims[key].codes[box][0] == "hold" and settlement in held
+        if settlement not in paid and not on_hold:
             found.append(
                 f"box {box}: {key[0]} was told that settlement {settlement} is paid; the story does not say so"
             )

@@ -1,6 +1,7 @@
 """The auditor: agrees with clean books, and finds each way of cooking them."""
 
 import ast
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests_simulation_till import HonestTill
 
 import suyuan.simulation.auditor
-from suyuan.simulation.auditor import audit, box_of, keep_books, product_of
+from suyuan.simulation.auditor import Books, Claimed, audit, box_of, check_story, keep_books, product_of
 from suyuan.simulation.play import play
 
 
@@ -125,6 +126,7 @@ def test_an_alert_without_a_second_visit_is_found_and_one_with_it_is_not(small_c
 def test_codes_of_all_carriers_name_the_same_box() -> None:
     assert box_of("81234567890123456789") == "trace20:81234567890123456789"
     assert box_of("(01)09520000006037(21)0403(17)280228(10)2602001") == "gs1:09520000006037:0403"
+    assert box_of("(01)09520000006037(17)280228(10)2602001(21)0403") == "gs1:09520000006037:0403"
     assert box_of("https://id.gs1.org/01/09520000006037/21/0403") == "gs1:09520000006037:0403"
     assert [box_of(text) for text in ("9" * 20, "无", "12345678901234567890", "")] == [""] * 4
     assert product_of("trace20:81234567890123456789") == "trace20:8123456"
@@ -159,3 +161,25 @@ def test_the_auditor_shares_no_code_with_what_it_audits() -> None:
             if room == "simulation":
                 waiting.append(module.split(".", 2)[2].partition(".")[0])
     assert "play" in seen
+
+
+def hold_story(sequence: int, verdict: str, *more: dict[str, Any]) -> dict[str, Any]:
+    """A story in which a claim was taken, with what followed it."""
+    references = {"settlement": "S1"}
+    claim = {"kind": "claimed", "sequence": sequence, "verdict": verdict, "drawn": True, "references": references}
+    return {"events": [claim, *more]}
+
+
+def test_a_claim_on_hold_waits_and_is_no_unpaid_one() -> None:
+    code, key = "81234567890123456789", ("H1", "O1")
+    whole = Fraction(1)
+    books = Books(
+        claims={key: Claimed(by="H1", order="O1", visit="V1", settlement="S1", codes={box_of(code): ("hold", whole)})},
+        drawn={box_of(code): {key: whole}},
+    )
+    assert check_story(books, code, hold_story(4, "hold")) == []
+    refused = {"kind": "due", "corrects": 4, "verdict": "refuse", "references": {}}
+    assert check_story(books, code, hold_story(4, "hold", refused))
+    books.claims[key].codes[box_of(code)] = ("pay", whole)
+    assert check_story(books, code, hold_story(4, "pay")) == []
+    assert check_story(books, code, hold_story(4, "hold"))
