@@ -1,12 +1,15 @@
 """The interface keeps to its own description: whatever is asked, whoever asks, no failure and no surprise."""
 
+import contextlib
 from typing import Any
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from portal import AGENCY, INSPECTOR, Portal, eventually
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -65,35 +68,39 @@ def seeded(portal: Portal) -> Portal:
     return portal
 
 
-def ask(portal: Portal, label: str, caller: str, examples: int, *phases: Phase) -> None:
-    """Ask an operation what its description allows, and what it does not, as one caller."""
+def ask(portal: Portal, label: str, caller: str, examples: int) -> None:
+    """Ask an operation its own examples, then what its description allows, then what it does not, as one caller."""
     party = CALLERS[caller]
     headers = {"authorization": f"Bearer {portal.keys[party]}"} if party else {}
     operation = OPERATIONS[label]
+    allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    other = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    tried = [(strategy, 1) for strategy in operation.get_strategies_from_examples()]
+    for strategy, count in (*tried, (allowed, examples), (other, examples)):
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy())
-    def told(case: Any) -> None:
-        case.call_and_validate(base_url=portal.address, headers=headers, checks=CHECKS)
+        @settings(
+            max_examples=count,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=strategy)
+        def told(case: Any) -> None:
+            case.call_and_validate(base_url=portal.address, headers=headers, checks=CHECKS)
 
-    told()
+        with contextlib.suppress(Unsatisfiable):  # nothing can be wrong where nothing is asked
+            told()
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_what_is_described_is_what_is_answered(seeded: Portal, label: str) -> None:
-    for caller in ("citizen", "pharmacy"):
-        ask(seeded, label, caller, 3, Phase.explicit, Phase.generate)
+    ask(seeded, label, "pharmacy", 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_caller_finds_a_failure_or_a_surprise(seeded: Portal, label: str, caller: str) -> None:
-    ask(seeded, label, caller, 12, Phase.explicit, Phase.generate)
+    ask(seeded, label, caller, 10)
