@@ -44,6 +44,7 @@ from suyuan.portals.pages import (
     inspector,
     inspector_alert,
     inspector_code,
+    inspector_report,
     institution,
     receipt,
     reference,
@@ -244,6 +245,9 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/inspector/alerts/{alert}/open", inspector_alert.open_form, INSPECTORS, "page", "page"),
     Url("GET", "/inspector/code", inspector_code.code_page, OFFICIALS, "page", "page"),
     Url("POST", "/inspector/code/open", inspector_code.open_form, INSPECTORS, "page", "page"),
+    Url("GET", "/inspector/reports/{receipt}", inspector_report.report_page, INSPECTORS, "page", "page"),
+    Url("POST", "/inspector/reports/{receipt}/steps", inspector_report.step_form, INSPECTORS, "page", "page"),
+    Url("POST", "/inspector/reports/{receipt}/contact", inspector_report.contact_form, INSPECTORS, "page", "page"),
     # A firm's own goods
     Url("GET", "/firm", firm.show, FIRMS, "page", "page"),
     Url("GET", "/firm/flow.csv", firm.download, FIRMS, "page", "page"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,42 @@ def test_a_codes_story_shows_cartons_verdicts_and_alerts_and_hides_other_regions
         assert "Type or scan a code" in client.get("/inspector/code").text
     with room.person("beijing") as far:
         assert PHARMACY_P not in far.get(f"/inspector/code?code={code}").text
+
+
+def test_a_citizens_report_comes_in_the_same_queue_and_is_answered_there(room: WatchRoom) -> None:
+    code = new_code()
+    body = {
+        "token": secrets.token_hex(16),
+        "code": code,
+        "region": "440100",
+        "place": "街角药房",
+        "traits": ["packaging"],
+        "words": "盒子被打开过",
+        "contact": "leave word at the counter",
+    }
+    with room.client() as citizen:
+        sent = citizen.post("/api/v1/reports", json=body)
+        assert sent.status_code in {200, 201}, sent.text
+    with room.person("guangdong") as client, room.person("beijing") as far, room.person("regulator") as regulator:
+        page = eventually(lambda: re.search(r'href="(/inspector/reports/[^"]+)"', client.get("/inspector").text))[1]
+        for elsewhere in (far, regulator):
+            assert "/inspector/reports/" not in elsewhere.get("/inspector").text
+        assert far.get(page).status_code == 404
+        assert regulator.get(page).status_code == 403
+        assert code in client.get("/inspector?class=report").text
+        assert "/inspector/reports/" not in client.get("/inspector?class=clone").text
+        shown = client.get(page).text
+        assert "盒子被打开过" in shown
+        assert "leave word" not in shown
+        assert post(client, page, f"{page}/contact", reason=" ").status_code == 403
+        assert "leave word" in post(client, page, f"{page}/contact", reason="核实购买时间").text
+        assert post(client, page, f"{page}/steps", step="taken_up").status_code == 303
+        assert post(client, page, f"{page}/steps", step="answered").status_code == 409
+        assert post(client, page, f"{page}/steps", step="answered", words="来源合法").status_code == 303
+        assert "来源合法" in client.get(page).text
+        assert page in client.get("/inspector?state=closed").text
+        assert page not in client.get("/inspector?state=new").text
+        assert page in client.get(f"/inspector/code?code={code}").text
 
 
 def test_figures_keep_to_the_region_and_agree_with_the_map(room: WatchRoom) -> None:

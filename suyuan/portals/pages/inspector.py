@@ -41,6 +41,8 @@ CSV_ROWS_MAX = 200_000
 DAYS = (0, 1, 7, 30)
 """Periods of the figures; 0 for all days."""
 PRIVATE = {"cache-control": "no-store"}
+CAUGHT_UP = 20_000
+"""Events that a step waits for at most, so that who took it sees it."""
 YUAN = 1_000_000
 
 
@@ -140,8 +142,9 @@ def _wanted(scope: Scope, shown: Shown) -> tuple[AlertsWanted | None, ReportsWan
     }
     alerts = wanted_within(scope, filters)
     states = tuple(STATE_OF_REPORT[state] for state in alerts.states if state in STATE_OF_REPORT)
-    # A fund has no part in reports, and their list knows no times.
-    reports = not (scope.fund or shown.since or shown.until or classes or (alerts.states and not states))
+    # What citizens wrote is for inspectors, and their list knows no times.
+    narrowed = shown.since or shown.until or classes or (alerts.states and not states)
+    reports = scope.persons and not narrowed
     return (
         alerts if classes or not words else None,
         ReportsWanted(
@@ -325,7 +328,7 @@ def _figures(site: Site, scope: Scope, shown: Shown, language: str) -> dict[str,
         # The map shows provinces, whatever the table beside it shows.
         provinces = by_place if digits == len("44") else sums_by_region(connection, period, 2)
         wanted = ReportsWanted(scope_region=scope.region, region=period.region)
-        waiting = 0 if scope.fund else count_by_state(connection, wanted)["received"]
+        waiting = count_by_state(connection, wanted)["received"] if scope.persons else 0
     return {
         **_told(whole),
         "reports": waiting,

@@ -19,7 +19,7 @@ from suyuan.portals.api.alerts import StepBody, actor_of, read_alert, take_step
 from suyuan.portals.api.operation import scope_here
 from suyuan.portals.audit import recorded
 from suyuan.portals.codec import converted
-from suyuan.portals.pages.inspector import PRIVATE
+from suyuan.portals.pages.inspector import CAUGHT_UP, PRIVATE
 from suyuan.portals.pages.inspector_words import CLASS_NAMES, KIND_NAMES, STATE_NAMES, STEP_NAMES, gap_words
 from suyuan.portals.pages.shell import language_of, page, text_of
 from suyuan.portals.problem import Refused
@@ -28,9 +28,6 @@ from suyuan.views.alerts import Alert
 
 RAW_MAX = 200_000
 """Characters of a message that are shown."""
-
-CAUGHT_UP = 20_000
-"""Events that a step waits for at most."""
 
 
 class Opened(NamedTuple):

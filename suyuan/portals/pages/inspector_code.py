@@ -77,7 +77,7 @@ def _about(site: Site, scope: Scope, box: str) -> tuple[list[Alert], list[Report
     with site.views.read() as connection:
         alerts = alerts_of_box(connection, [box], wanted)
         reports = reports_of_boxes(connection, [box], ReportsWanted(scope_region=scope.region))
-    return alerts, [] if scope.fund else reports
+    return alerts, reports if scope.persons else []
 
 
 def _innocent(request: Request, alert: Alert) -> tuple[str, list[str]]:

@@ -53,6 +53,11 @@ KIND_NAMES: dict[str, str] = {
     "due": "Deadline passed",
     "corrected": "Corrected",
 }
+REPORT_STEPS: dict[str, str] = {
+    "taken_up": "Take it up",
+    "checking": "Begin to check it",
+    "answered": "Answer the sender",
+}
 VERDICT_NAMES: dict[str, str] = {"pay": "Paid", "hold": "On hold", "refuse": "Refused"}
 SCRIPT_TEXTS: dict[str, str] = {
     "connected": "Live",
@@ -68,7 +73,11 @@ SCRIPT_TEXTS: dict[str, str] = {
     "sales": "sales",
     "mapFailed": "The map could not be drawn; the table has the same figures.",
     "remove": "Remove",
-    "apart": "apart",
+    "day": "%(n)s days apart",
+    "hour": "%(n)s hours apart",
+    "minute": "%(n)s minutes apart",
+    "second": "%(n)s seconds apart",
+    "together": "at the same time",
     "arrived": "New alert: {0}",
 }
 

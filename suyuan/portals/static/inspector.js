@@ -105,15 +105,16 @@ function show(alert) {
   fill(".ago", ago(alert.side.arrived));
   fill(".gap", alert.gap_seconds === null ? "" : gap(alert.gap_seconds));
   feed.prepend(row);
+  const total = at("total");
+  if (/^\d+$/.test(total.textContent ?? "")) total.textContent = String(Number(total.textContent) + 1);
   at("empty").classList.add("hidden");
   while (feed.children.length > ROWS_MAX) feed.lastElementChild?.remove();
 }
 
 /** @param {number} seconds */
 function gap(seconds) {
-  const [unit, size] = UNITS.find(([, size]) => seconds >= size * (size > 1 ? 2 : 1)) ?? UNITS[3];
-  const amount = new Intl.NumberFormat(setup.language, { style: "unit", unit, unitDisplay: "long" });
-  return `${amount.format(Math.floor(seconds / size))} ${texts.apart}`;
+  const found = UNITS.find(([, size]) => seconds >= size * (size > 1 ? 2 : 1));
+  return found ? texts[found[0]].replace("%(n)s", String(Math.floor(seconds / found[1]))) : texts.together;
 }
 
 let saidAt = 0;
@@ -334,7 +335,7 @@ async function openMap() {
     },
     series: [{
       type: "map", map: "china", roam: false, data: [], selectedMode: false,
-      label: { show: true, fontSize: 10, color: "#17211f" },
+      label: { show: true, fontSize: 10, color: "#17211f", textBorderColor: "#fff", textBorderWidth: 2 },
       itemStyle: { areaColor: "#e8f1ef", borderColor: "#7d8b87" },
       emphasis: { itemStyle: { areaColor: "#bcd9d3" }, label: { color: "#17211f" } },
     }],
