@@ -39,8 +39,9 @@ from suyuan.intake.reports import (
 )
 from suyuan.lookup.moment import iso_time
 from suyuan.portals import codec
-from suyuan.portals.access import Caller, Scope, caller_of
+from suyuan.portals.access import Scope, caller_of
 from suyuan.portals.api.operation import After, Limit, Next, cursor, operation, place_of, query_of, scope_here
+from suyuan.portals.audit import recorded
 from suyuan.portals.problem import Fault, Refused
 from suyuan.portals.site import Site, site_of
 from suyuan.views.reports import ReportRow, ReportsWanted, count_by_state, reports_before
@@ -367,7 +368,7 @@ async def evidence(request: Request, receipt: str) -> Evidence:
     """A report of the caller's region with what the sender wrote."""
     site = site_of(request)
     file = await find(site, receipt, scope_here(request))
-    await note(request, "report.read", file.receipt)
+    await recorded(request, "open report", file.receipt)
     own = await site.query(open_words, site.node.desk, file)
     number = spelled(file.receipt)
     return Evidence(
@@ -393,7 +394,7 @@ async def read_photo(request: Request) -> Response:
     file = await find(site, request.path_params["receipt"], scope_here(request))
     if not re.fullmatch("[1-9]", place, re.ASCII) or int(place) > len(file.photos):
         raise Refused("not_found", where="place", value=place)
-    await note(request, "report.photo", f"{file.receipt}/{place}")
+    await recorded(request, "open photo", f"{file.receipt}/{place}")
     picture = await site.query(open_photo, site.node.desk, file, int(place) - 1)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, no-store"})
 
@@ -422,9 +423,7 @@ async def contact_of(request: Request, receipt: str, reason: str) -> str:
     """
     site, caller = site_of(request), caller_of(request)
     file = await find(site, receipt, scope_here(request))
-    if not reason.strip():
-        raise Refused("reason_needed", where="reason")
-    await note(request, "report.contact", file.receipt, reason.strip())
+    await recorded(request, "read contact", file.receipt, reason)
     return await site.query(open_contact, site.node.desk, file, caller.party, reason, person=caller.person)
 
 
@@ -465,22 +464,6 @@ async def step(request: Request, receipt: str, body: StepBody) -> ReportFile:
 
 
 # Shared
-
-
-async def note(request: Request, action: str, subject: str, reason: str = "") -> None:
-    """Put what the caller is about to read into the audit record; without it nothing is read."""
-    caller: Caller = caller_of(request)
-    site = site_of(request)
-    await site.query(
-        site.node.audit.append,
-        action,
-        subject,
-        reason,
-        who=caller.name,
-        role=caller.role,
-        party=caller.party,
-        request=request.scope["state"]["request_id"],
-    )
 
 
 def region_of(site: Site, institution: str) -> str:
