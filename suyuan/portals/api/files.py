@@ -111,7 +111,10 @@ async def take_file(request: Request) -> Response:
         desk = rehearsal(site) if query.dry_run else None
         while (document := await run_in_threadpool(next, documents, None)) is not None:
             found.add(document, await _outcome(request, desk, document))
-    return codec.answer(found.answer())
+    answer = found.answer()
+    if answer.fatal and not (answer.lines or answer.problems):
+        raise Refused("field_unusable", where="body", what=answer.fatal[0])
+    return codec.answer(answer)
 
 
 async def _spool(request: Request, file: IO[bytes]) -> None:

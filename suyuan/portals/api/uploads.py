@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,8 +19,10 @@ from suyuan.portals.site import site_of
 
 ID_HEADER = "idempotency-key"
 ID_MAX = 64
-LANE = "counter"
-"""Somebody waits for the answer; files go beside, in the lane `bulk`."""
+LARGE_BYTES = 64 << 10
+"""A body that takes longer to read than others should wait for; it is read beside them."""
+COUNTER_LINES_MAX = 200
+"""Lines of an upload for which somebody waits; what is larger goes beside the counter, with the files."""
 HEADERS = (("Idempotency-Key", "The sender's own id of this upload, where the body has no `id`."),)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -72,10 +75,18 @@ def _name(request: Request, document: Document) -> None:
 def _taking(name: str) -> Endpoint:
     """The endpoint that takes one of `SHAPES`."""
 
+    def reading(raw: bytes) -> Document:
+        return codec.decoded(lambda body: read(name, body), raw)
+
     async def endpoint(request: Request) -> Response:
-        document = codec.decoded(lambda raw: read(name, raw), await codec.bytes_of(request))
-        outcome = await take(request, document, LANE)
-        return codec.answer(upload_answer(document, outcome))
+        raw = await codec.bytes_of(request)
+        large = len(raw) > LARGE_BYTES
+        document = await run_in_threadpool(reading, raw) if large else reading(raw)
+        lane = "bulk" if len(document.records) > COUNTER_LINES_MAX else "counter"
+        outcome = await take(request, document, lane)
+        if not large:
+            return codec.answer(upload_answer(document, outcome))
+        return await run_in_threadpool(lambda: codec.answer(upload_answer(document, outcome)))
 
     return endpoint
 
