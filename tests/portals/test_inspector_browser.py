@@ -1,6 +1,7 @@
 """The live page in a real browser: alerts as they come, keys, filters, pause, the map with its inset, and axe."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,16 +185,37 @@ def test_every_page_is_accessible_and_fits_the_screen(room: WatchRoom, browser: 
     page.goto(f"/inspector/code?code={code}")
     page.locator(".story details summary").first.click()
     _check(page, width)
+    with room.client() as citizen:
+        body = {
+            "token": secrets.token_hex(16),
+            "code": code,
+            "region": "440100",
+            "traits": ["print"],
+            "words": "字迹不清",
+        }
+        receipt = citizen.post("/api/v1/reports", json=body).json()["receipt"]
+    page.goto(f"/inspector/reports/{receipt}")
+    _check(page, width)
     visit.check()
 
 
-def _check(page: Any, width: int) -> None:
+def test_the_elder_version_is_larger_and_still_fits(room: WatchRoom, browser: Any) -> None:
+    visit = room.visit(browser, "guangdong", viewport={"width": 375, "height": 800})
+    page = visit.page
+    page.goto("/preferences?elder=1&next=/inspector")
+    page.locator("#map[data-drawn]").wait_for()
+    _check(page, 375, target=60)
+    visit.check()
+
+
+def _check(page: Any, width: int, target: int = 44) -> None:
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
     small = page.evaluate(
-        """() => [...document.querySelectorAll('button, select, input:not([type=hidden]), .button, .item a')]
-          .filter((one) => one.offsetParent && one.getBoundingClientRect().height < 44)
-          .map((one) => one.outerHTML.slice(0, 80))"""
+        """(target) => [...document.querySelectorAll('button, select, input:not([type=hidden]), .button, .item a')]
+          .filter((one) => one.offsetParent && one.getBoundingClientRect().height < target)
+          .map((one) => one.outerHTML.slice(0, 80))""",
+        target,
     )
     assert small == []
 
