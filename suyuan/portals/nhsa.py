@@ -16,7 +16,7 @@ from suyuan.formats.nhsa.settle import require_scans
 from suyuan.formats.times import digits17
 from suyuan.intake.desk import day_of
 from suyuan.portals.access import EVERYBODY, OFFICIALS, SENDERS, Role, caller_of
-from suyuan.portals.nhsa_proofs import NotProven, Proofs, proofs_of
+from suyuan.portals.nhsa_proofs import NOBODY, NotProven, Proofs, Proven, proofs_of
 from suyuan.portals.problem import Refused
 from suyuan.portals.signatures import sm3
 from suyuan.portals.site import Site, site_of
@@ -39,8 +39,8 @@ class _Call(NamedTuple):
     envelope: Envelope
     raw: bytes
     client: Client
-    by: str = ""
-    """The party that proved itself: it speaks for itself or by delegation. Empty where only the message can tell."""
+    by: Proven = NOBODY
+    """The party that proved itself: it speaks for itself or by delegation."""
 
     @property
     def infcode(self) -> str:
@@ -84,8 +84,8 @@ async def _opened(site: Site, raw: bytes, infno: str) -> Envelope:
     return open_envelope(raw, infno)
 
 
-def _caller(request: Request, proofs: Proofs, one: _Call) -> str:
-    """Who proved itself beside the message; empty where only the message itself can tell. Raises NotProven."""
+def _caller(request: Request, proofs: Proofs, one: _Call) -> Proven:
+    """Who proved itself beside the message; nobody where only the message itself can tell. Raises NotProven."""
     caller = caller_of(request)
     token = request.path_params.get("token")
     if token is not None:
@@ -93,21 +93,20 @@ def _caller(request: Request, proofs: Proofs, one: _Call) -> str:
     if "x-tif-signature" in request.headers:
         return proofs.by_headers(request.headers, one.raw, caller.address)
     if caller.role in SENDERS:
-        return caller.party
+        return Proven(caller.party, caller.key)
     return proofs.by_network(caller.address)
 
 
-async def _proven(site: Site, proofs: Proofs, one: _Call, by: str) -> _Call:
+async def _proven(site: Site, proofs: Proofs, one: _Call, by: Proven) -> _Call:
     """The call with the party that speaks, after what the message itself proves. Raises NotProven."""
-    institution = one.envelope.institution
-    if not institution and by:
-        one = one._replace(client=proofs.client(by))
+    if not one.envelope.institution and by.party:
+        one = one._replace(client=proofs.client(by.party))
     if one.client.verify != "off":
-        await site.query(proofs.by_cainfo, one.envelope, one.client, one.raw)
-        by = by or institution
-    elif not by and proofs.signed_in(institution, one.envelope.sign_no):
-        by = institution
-    if not by:
+        signer = await site.query(proofs.by_cainfo, one.envelope, one.client, one.raw)
+        by = by if by.party else signer
+    elif not by.party:
+        by = proofs.by_sign_in(one.envelope.institution, one.envelope.sign_no)
+    if not by.party:
         raise NotProven("请使用平台签发的地址令牌、x-tif签名、密钥或已登记的cainfo签名；签到号仅当日有效")
     return one._replace(by=by)
 
@@ -119,7 +118,7 @@ async def _answer(site: Site, one: _Call) -> Response:
         document = nhsa.read_opened(one.raw, one.envelope)
     if one.client.scan_required:
         require_scans(document)
-    outcome = await _taken(site, document, one.by)
+    outcome = await _taken(site, document, one.by.party)
     if outcome is None:
         words = "报文仍在处理，结果未知：请稍后以原报文重发查询，重发不会重复记录"
         return _refusal(site, words, 504, one.infcode)
@@ -139,13 +138,15 @@ async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:
     """9001 and 9002: of the caller itself or of who delegated to it."""
     now = site.node.ledger.clock()
     institution = one.client.institution
-    if not site.node.catalogue.may_speak(institution, one.by, day_of(now)):
-        return _refusal(site, f"{one.by} 无权代表 {institution}：请使用本机构凭证，或由其委托", infcode=one.infcode)
+    if not site.node.catalogue.may_speak(institution, one.by.party, day_of(now)):
+        return _refusal(
+            site, f"{one.by.party} 无权代表 {institution}：请使用本机构凭证，或由其委托", infcode=one.infcode
+        )
     if one.envelope.infno == sign_in.SIGN_IN:
-        output = sign_in.signed_in(proofs.sign_in(institution), now)
+        output = sign_in.signed_in(await site.query(proofs.sign_in, institution, one.by), now)
     else:
         sign_no = sign_in.asked_sign_no(one.envelope)
-        if proofs.signed_in(institution, sign_no):
+        if proofs.by_sign_in(institution, sign_no).party:
             await site.query(proofs.sign_out, sign_no)
         output = sign_in.signed_out(now)
     area = institution[1:7] if institution[1:7].isdigit() else "000000"

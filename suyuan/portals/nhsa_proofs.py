@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from suyuan.formats.nhsa.envelope import Envelope, signed_text
 from suyuan.intake.desk import day_of
 from suyuan.ledger.privacy import Privacy
 from suyuan.node import Node
 from suyuan.portals.signatures import hmac_sm3, same, verify_sm2, x_tif_signature
-from suyuan.storage.clients import Client
+from suyuan.storage.clients import Client, SignIn
 from suyuan.storage.credentials import Credential, within_networks
 from suyuan.storage.tables import Tables
 
@@ -26,10 +26,8 @@ KNOWN_SECONDS = 5.0
 PROOFS_MAX = 200_000
 """Signatures remembered at once; the oldest go first, and are too old to count anyway at 300 a second."""
 
-_MARK = 8
-_TAG = 6
 _SIGN_NO = 30
-"""A sign-in number: the day (8), a tag (6), and what proves that it is ours (16)."""
+"""Characters of a sign-in number: the day (8), and 88 random bits."""
 
 _MILLISECONDS = 13
 """Digits of a time in milliseconds, as CSB gateways write it; seconds have ten."""
@@ -41,13 +39,23 @@ class NotProven(Exception):  # noqa: N818  the field's word for it
     """The call is nobody's; the words, in Chinese, say what was wrong and what to do."""
 
 
+class Proven(NamedTuple):
+    """Who speaks, and by which credential; both empty where nobody is proven."""
+
+    party: str = ""
+    key: str = ""
+
+
+NOBODY = Proven()
+
+
 def proofs_of(node: Node) -> "Proofs":
     """The proofs of an open node."""
     return Proofs(node.tables, node.privacy, node.ledger.clock)
 
 
 class Proofs:
-    """What proves who calls. Sign-in numbers follow from the node's secret: they hold after a restart."""
+    """What proves who calls."""
 
     def __init__(self, tables: Tables, privacy: Privacy, clock: Callable[[], int]) -> None:
         self._tables = tables
@@ -57,8 +65,6 @@ class Proofs:
         self._used: dict[str, tuple[float, bytes]] = {}
         """Signatures seen, with the end of their time and a digest of the body that they came with."""
         self._using = Lock()
-        self._ended_day = ""
-        self._ended: set[str] = set()
 
     def client(self, institution: str) -> Client:
         """What is agreed with an institution."""
@@ -88,24 +94,25 @@ class Proofs:
         """What stands in the address of a client that cannot sign: good there alone, as long as the key of this id."""
         return f"{key}.{hmac_sm3(self._secret, f'path {key}'.encode()).hex()[:40]}"
 
-    def by_path(self, token: str, address: str) -> str:
+    def by_path(self, token: str, address: str) -> Proven:
         """The institution whose path token this is. Raises NotProven."""
         key = token.partition(".")[0]
         found = self._tables.find_credential(key)
         if found is None or found.kind != "key" or not same(token, self.path_token(key)):
             raise NotProven("地址中的令牌无效，请向平台核对或重新申请")
         _at_home(found, address)
-        return found.institution
+        return Proven(found.institution, found.id)
 
-    def by_network(self, address: str) -> str:
-        """The party for which the caller's network address is listed; empty for an address that is not."""
+    def by_network(self, address: str) -> Proven:
+        """The party for which the caller's network address is listed."""
         return self._once_in_a_while(f"from {address}", lambda: self._listed_at(address))
 
-    def _listed_at(self, address: str) -> str:
+    def _listed_at(self, address: str) -> Proven:
         listed = self._tables.listed_networks()
-        return next((one.institution for one in listed if within_networks(address, one.networks)), "")
+        here = (Proven(one.institution, one.id) for one in listed if within_networks(address, one.networks))
+        return next(here, NOBODY)
 
-    def by_headers(self, headers: Mapping[str, str], raw: bytes, address: str) -> str:
+    def by_headers(self, headers: Mapping[str, str], raw: bytes, address: str) -> Proven:
         """The institution that signed the x-tif headers, whose names come in any letter case. Raises NotProven."""
         number, nonce = headers.get("x-tif-paasid", ""), headers.get("x-tif-nonce", "")
         written = headers.get("x-tif-timestamp", "")
@@ -120,28 +127,34 @@ class Proofs:
             raise NotProven("x-tif-signature不正确，应为SHA-256(timestamp+token+nonce+timestamp)的小写十六进制")
         _at_home(found, address)
         self._once(f"x-tif {number} {written} {nonce}", raw)
-        return found.institution
+        return Proven(found.institution, found.id)
 
-    def by_cainfo(self, envelope: Envelope, client: Client, raw: bytes) -> None:
+    def by_cainfo(self, envelope: Envelope, client: Client, raw: bytes) -> Proven:
         """The institution of the message signed its header, as was agreed. Raises NotProven."""
         if not envelope.cainfo:
             raise NotProven(f"该机构约定{client.verify.upper()}签名，cainfo不能为空")
         if not envelope.sent:
             raise NotProven("inf_time缺失或格式错误，签名报文应为yyyy-MM-dd HH:mm:ss")
         self._in_time(envelope.sent / 1_000_000, "inf_time")
-        if not self._signed(client, signed_text(envelope), envelope.cainfo):
+        key = self._signed(client, signed_text(envelope), envelope.cainfo)
+        if not key:
             raise NotProven(
                 f"cainfo验签不通过：应为报文头（不含cainfo与input）按键名排序后的{client.verify.upper()}签名"
             )
         self._once(f"cainfo {client.institution} {envelope.cainfo}", raw)
+        return Proven(client.institution, key)
 
-    def _signed(self, client: Client, message: bytes, signature: str) -> bool:
-        """Whether one of the institution's own keys made this: more than one while a key is being replaced."""
-        if client.verify == "sm2":
-            keys = self._credentials(client.institution, "sm2")
-            return any(verify_sm2(one.public_key, message, signature) for one in keys)
-        secrets = [self._tables.secret_of(one) for one in self._credentials(client.institution, "key")]
-        return any(secret and same(signature, hmac_sm3(secret, message).hex()) for secret in secrets)
+    def _signed(self, client: Client, message: bytes, signature: str) -> str:
+        """Which of the institution's own keys made this (several while one is being replaced); empty for none."""
+        for one in self._credentials(client.institution, "sm2" if client.verify == "sm2" else "key"):
+            if client.verify == "sm2":
+                right = verify_sm2(one.public_key, message, signature)
+            else:
+                secret = self._tables.secret_of(one)
+                right = secret is not None and same(signature, hmac_sm3(secret, message).hex())
+            if right:
+                return one.id
+        return ""
 
     def _in_time(self, seconds: float, field: str) -> None:
         apart = abs(self._clock() / 1_000_000 - seconds)
@@ -169,36 +182,30 @@ class Proofs:
 
     # Sign-in: 9001 and 9002
 
-    def sign_in(self, institution: str) -> str:
-        """A new sign-in number of an institution, valid until midnight in China."""
+    def sign_in(self, institution: str, by: Proven) -> str:
+        """A new sign-in number of an institution, valid until midnight in China; durable when this returns."""
         day = self._today()
-        tag = token_hex(_TAG // 2).upper()
-        return f"{day}{tag}{self._sign(institution, day, tag)}"
+        sign_no = f"{day}{token_hex((_SIGN_NO - len(day)) // 2).upper()}"
+        signed = SignIn(sign_no=sign_no, day=day, institution=institution, party=by.party, key=by.key)
+        self._tables.begin_sign_in(signed)
+        return sign_no
 
-    def _sign(self, institution: str, day: str, tag: str) -> str:
-        proof = hmac_sm3(self._secret, f"sign-in {institution} {day} {tag}".encode()).hex()
-        return proof[: _SIGN_NO - _MARK - _TAG].upper()
-
-    def signed_in(self, institution: str, sign_no: str) -> bool:
-        """Whether this is a sign-in number of the institution that still holds."""
-        day, tag = sign_no[:_MARK], sign_no[_MARK : _MARK + _TAG]
-        if len(sign_no) != _SIGN_NO or day != self._today() or not sign_no.isascii():
-            return False
-        return same(sign_no[_MARK + _TAG :], self._sign(institution, day, tag)) and sign_no not in self._ended_today()
+    def by_sign_in(self, institution: str, sign_no: str) -> Proven:
+        """Who signed in under this number for the institution; nobody after midnight, a sign-out, or its key's end."""
+        if len(sign_no) != _SIGN_NO or not sign_no.startswith(self._today()):
+            return NOBODY
+        signed = self._once_in_a_while(f"sign-in {sign_no}", lambda: self._tables.sign_in(sign_no))
+        if signed is None or signed.institution != institution or self._tables.find_credential(signed.key) is None:
+            return NOBODY
+        return Proven(signed.party, signed.key)
 
     def sign_out(self, sign_no: str) -> None:
         """End a sign-in before its midnight; durable when this returns."""
-        self._tables.end_sign_in(sign_no, self._today())
-        self._ended_today().add(sign_no)
+        self._tables.end_sign_in(sign_no)
+        self._remembered.pop(f"sign-in {sign_no}", None)
 
     def _today(self) -> str:
         return f"{day_of(self._clock()):%Y%m%d}"
-
-    def _ended_today(self) -> set[str]:
-        day = self._today()
-        if self._ended_day != day:
-            self._ended, self._ended_day = set(self._tables.ended_sign_ins(day)), day
-        return self._ended
 
 
 def _at_home(credential: Credential, address: str) -> None:

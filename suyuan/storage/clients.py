@@ -21,8 +21,21 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """A settlement without codes is refused (无码不结), whatever the policy says."""
 
 
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A workplace signed in (9001) until midnight, as long as the key holds with which it did."""
+
+    sign_no: str
+    day: str
+    """`yyyyMMdd` in China."""
+    institution: str
+    party: str
+    """Who proved itself: the institution, or who speaks for it."""
+    key: str
+    """Id of the credential that proved it."""
+
+
 class ClientRows:
-    """The tables of clients and of ended sign-ins within a set of tables."""
+    """The tables of clients and of their sign-ins within a set of tables."""
 
     def __init__(self, metadata: sa.MetaData) -> None:
         self.clients = sa.Table(
@@ -33,11 +46,14 @@ class ClientRows:
             sa.Column("infcode", sa.Text, nullable=False),
             sa.Column("scan_required", sa.Boolean, nullable=False),
         )
-        self.ended = sa.Table(
-            "nhsa_sign_outs",
+        self.sign_ins = sa.Table(
+            "nhsa_sign_ins",
             metadata,
             sa.Column("sign_no", sa.Text, primary_key=True),
             sa.Column("day", sa.Text, nullable=False),
+            sa.Column("institution", sa.Text, nullable=False),
+            sa.Column("party", sa.Text, nullable=False),
+            sa.Column("key", sa.Text, nullable=False),
         )
 
     def all(self, connection: sa.Connection) -> list[Client]:
@@ -61,12 +77,16 @@ class ClientRows:
         connection.execute(self.clients.delete().where(self.clients.c.institution == client.institution))
         connection.execute(self.clients.insert(), msgspec.structs.asdict(client))
 
-    def end(self, connection: sa.Connection, sign_no: str, day: str) -> None:
-        """A sign-in of a day is over; those of earlier days are forgotten, for they end by themselves."""
-        connection.execute(self.ended.delete().where(sa.or_(self.ended.c.day < day, self.ended.c.sign_no == sign_no)))
-        connection.execute(self.ended.insert(), {"sign_no": sign_no, "day": day})
+    def begin(self, connection: sa.Connection, signed: SignIn) -> None:
+        """Somebody signed in; what was of earlier days ended by itself and is forgotten."""
+        connection.execute(self.sign_ins.delete().where(self.sign_ins.c.day < signed.day))
+        connection.execute(self.sign_ins.insert(), msgspec.structs.asdict(signed))
 
-    def ended_on(self, connection: sa.Connection, day: str) -> list[str]:
-        """Sign-ins of a day that are over."""
-        query = sa.select(self.ended.c.sign_no).where(self.ended.c.day == day)
-        return [str(row.sign_no) for row in connection.execute(query)]
+    def signed(self, connection: sa.Connection, sign_no: str) -> SignIn | None:
+        """The sign-in of a number, if it was not ended."""
+        row = connection.execute(self.sign_ins.select().where(self.sign_ins.c.sign_no == sign_no)).first()
+        return None if row is None else SignIn(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+
+    def end(self, connection: sa.Connection, sign_no: str) -> None:
+        """A sign-in is over before its midnight."""
+        connection.execute(self.sign_ins.delete().where(self.sign_ins.c.sign_no == sign_no))

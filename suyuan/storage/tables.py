@@ -15,7 +15,7 @@ from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.dating import in_sequence, overlap
 from suyuan.catalogue.parties import Delegation
 from suyuan.ledger.privacy import Privacy
-from suyuan.storage.clients import Client, ClientRows
+from suyuan.storage.clients import Client, ClientRows, SignIn
 from suyuan.storage.credentials import (
     Credential,
     CredentialTables,
@@ -245,15 +245,20 @@ class Tables(CredentialTables, PeopleTables):
         with self._engine.begin() as connection:
             _CLIENTS.save(connection, client)
 
-    def end_sign_in(self, sign_no: str, day: str) -> None:
-        """A sign-in (9001) of an ISO day in China ends before its midnight."""
+    def begin_sign_in(self, signed: SignIn) -> None:
+        """Keep a sign-in (9001); durable when this returns."""
         with self._engine.begin() as connection:
-            _CLIENTS.end(connection, sign_no, day)
+            _CLIENTS.begin(connection, signed)
 
-    def ended_sign_ins(self, day: str) -> list[str]:
-        """Sign-ins of an ISO day in China that ended before their midnight."""
+    def sign_in(self, sign_no: str) -> SignIn | None:
+        """The sign-in of a number; None for one that is unknown or over."""
         with self._engine.begin() as connection:
-            return _CLIENTS.ended_on(connection, day)
+            return _CLIENTS.signed(connection, sign_no)
+
+    def end_sign_in(self, sign_no: str) -> None:
+        """A sign-in ends before its midnight (9002)."""
+        with self._engine.begin() as connection:
+            _CLIENTS.end(connection, sign_no)
 
     # Single values
 

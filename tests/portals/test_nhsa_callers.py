@@ -127,6 +127,27 @@ def test_signing_out_ends_one_sign_in_and_no_other(his: Till) -> None:
     assert fine(his.post({**sent, "sign_no": second}, PATH).json())
 
 
+def test_a_sign_in_ends_with_the_key_that_made_it(his: Till) -> None:
+    his.agree("H44010000051")
+    sign_no = his.send("9001", {"signIn": {}}, "H44010000051")["output"]["signinoutb"]["sign_no"]
+    sent = message("3505", {"selinfo": sale(new_code())}, "H44010000051", sign_no=sign_no)
+    assert fine(his.post(sent, PATH).json())
+    his.node.tables.revoke(his.keys["H44010000051"].id)
+    assert refused(his.post(sent, PATH))
+
+
+def test_a_sign_in_by_delegation_ends_with_the_delegation(his: Till) -> None:
+    given = his.post(message("9001", {"signIn": {}}, PHARMACY_Q), PATH, headers=key(his, HEAD_OFFICE)).json()
+    sign_no = given["output"]["signinoutb"]["sign_no"]
+    sent = message("3505", {"selinfo": sale(new_code())}, PHARMACY_Q, sign_no=sign_no)
+    assert fine(his.post(sent, PATH).json())
+    reference = his.node.tables.load_catalogue()
+    reference.delegations = []
+    his.node.use_catalogue(reference)
+    assert "无权代表" in refused(his.post({**sent, "msgid": "another"}, PATH))
+    his.node.reload_catalogue()
+
+
 def test_an_encrypted_body_is_told_what_is_possible(his: Till) -> None:
     sent = message("3505", "8f3a9c0d", enc_type="SM4")
     assert "加密" in refused(his.post(sent))

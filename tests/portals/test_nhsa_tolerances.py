@@ -140,13 +140,13 @@ def test_t21_a_sign_in_number_serves_until_midnight_and_after_a_restart(his: Til
         code = new_code()
         assert fine(his.post(message("3505", {"selinfo": sale(code)}, sign_no=sign_no), PATH).json())
         assert sold_once(his, code)
-    assert proofs_of(his.node).signed_in(HOSPITAL_A, sign_no), "another start of the program knows it"
-    assert not his.proofs.signed_in(HOSPITAL_B, sign_no)
-    assert not his.proofs.signed_in(HOSPITAL_A, f"20260101{sign_no[8:]}")
+    assert proofs_of(his.node).by_sign_in(HOSPITAL_A, sign_no).party, "another start of the program knows it"
+    assert not his.proofs.by_sign_in(HOSPITAL_B, sign_no).party
+    assert not his.proofs.by_sign_in(HOSPITAL_A, f"20260101{sign_no[8:]}").party
     assert his.send("9002", {"signOut": {"sign_no": sign_no, "opter_no": "1001"}})["infcode"] == 0
     told = his.post(message("3505", {"selinfo": sale(new_code())}, sign_no=sign_no), PATH).json()
     assert (told["infcode"], told["output"]) == (-1, None)
-    assert not proofs_of(his.node).signed_in(HOSPITAL_A, sign_no)
+    assert not proofs_of(his.node).by_sign_in(HOSPITAL_A, sign_no).party
 
 
 # Transport and signing
