@@ -15,7 +15,7 @@ from suyuan.formats.nhsa.reply import refused, told
 from suyuan.formats.nhsa.settle import require_scans
 from suyuan.formats.times import digits17
 from suyuan.intake.desk import day_of
-from suyuan.portals.access import EVERYBODY, OFFICIALS, SENDERS, Role, caller_of
+from suyuan.portals.access import EVERYBODY, OFFICIALS, ROLE_OF_KIND, SENDERS, Role, caller_of
 from suyuan.portals.nhsa_proofs import NOBODY, NotProven, Proofs, Proven, proofs_of
 from suyuan.portals.problem import Refused
 from suyuan.portals.signatures import sm3
@@ -92,9 +92,7 @@ def _caller(request: Request, proofs: Proofs, one: _Call) -> Proven:
         return proofs.by_path(token, caller.address)
     if "x-tif-signature" in request.headers:
         return proofs.by_headers(request.headers, one.raw, caller.address)
-    if caller.role in SENDERS:
-        return Proven(caller.party, caller.key)
-    return proofs.by_network(caller.address)
+    return Proven(caller.party, caller.key) if caller.role in SENDERS else NOBODY
 
 
 async def _proven(site: Site, proofs: Proofs, one: _Call, by: Proven) -> _Call:
@@ -106,6 +104,9 @@ async def _proven(site: Site, proofs: Proofs, one: _Call, by: Proven) -> _Call:
         by = by if by.party else signer
     elif not by.party:
         by = proofs.by_sign_in(one.envelope.institution, one.envelope.sign_no)
+    listed = site.party(by.party)
+    if listed is not None and ROLE_OF_KIND.get(listed.kind) not in SENDERS:
+        raise NotProven(f"{by.party} 不是上传机构")
     if not by.party:
         raise NotProven("请使用平台签发的地址令牌、x-tif签名、密钥或已登记的cainfo签名；签到号仅当日有效")
     return one._replace(by=by)

@@ -103,15 +103,6 @@ class Proofs:
         _at_home(found, address)
         return Proven(found.institution, found.id)
 
-    def by_network(self, address: str) -> Proven:
-        """The party for which the caller's network address is listed."""
-        return self._once_in_a_while(f"from {address}", lambda: self._listed_at(address))
-
-    def _listed_at(self, address: str) -> Proven:
-        listed = self._tables.listed_networks()
-        here = (Proven(one.institution, one.id) for one in listed if within_networks(address, one.networks))
-        return next(here, NOBODY)
-
     def by_headers(self, headers: Mapping[str, str], raw: bytes, address: str) -> Proven:
         """The institution that signed the x-tif headers, whose names come in any letter case. Raises NotProven."""
         number, nonce = headers.get("x-tif-paasid", ""), headers.get("x-tif-nonce", "")

@@ -104,6 +104,8 @@ def test_a_key_speaks_for_its_party_and_for_those_that_delegated_to_it(his: Till
 def test_who_sends_nothing_is_refused_though_the_key_is_right(his: Till) -> None:
     sent = message("3505", {"selinfo": sale(new_code())}, INSPECTOR)
     assert refused(his.post(sent, PATH, headers=key(his, INSPECTOR)))
+    his.agree(INSPECTOR)
+    assert INSPECTOR in refused(his.post(sent))
     own = {**message("3503", {"purcinfo": {"med_list_codg": "X", "purc_retn_cnt": 1}}, MAKER)}
     assert fine(his.post(own, PATH, headers=key(his, MAKER)).json())
 
