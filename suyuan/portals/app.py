@@ -32,6 +32,7 @@ from suyuan.portals.api import (
     webhooks,
     words,
 )
+from suyuan.portals.checks import Checks
 from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import (
@@ -129,7 +130,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/claims", claims.list_claims_seen, CLAIM_READERS),
     Url("GET", "/api/v1/claims/{settlement}", claims.show_claim, CLAIM_READERS),
     Url("GET", "/api/v1/sales", sales.list_own_sales, SELLERS),
-    Url("GET", "/api/v1/prescriptions/{issuer}/{number}", sales.show_prescription, CLAIM_READERS),
+    Url("GET", "/api/v1/prescriptions/{issuer}/{number}", sales.show_prescription, frozenset({*SELLERS, "inspector"})),
     Url("GET", "/api/v1/check", codes.check_code, EVERYBODY, "citizen"),
     Url("GET", "/api/v1/codes", codes.recognise_code, EVERYBODY, "citizen"),
     Url("GET", "/api/v1/history", codes.history, RECORD_READERS),
@@ -265,15 +266,18 @@ def application(node: Node) -> ASGIApp:
     site = Site(node)
     live = Live(site)
     courier = Courier(live)
+    checks = Checks(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await site.start()
         await live.start()
         await courier.start()
+        await checks.start()
         try:
             yield
         finally:
+            await checks.stop()
             await courier.stop()
             await live.stop()
             await site.stop()
@@ -288,6 +292,7 @@ def application(node: Node) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.site, app.state.live, app.state.courier, app.state.urls = site, live, courier, URLS
+    app.state.checks = checks
     for url in URLS:
         app.router.routes.append(_route(url))
     app.add_exception_handler(Refused, tell_refusal)

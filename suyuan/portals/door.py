@@ -150,7 +150,8 @@ async def _handle(url: Url, go_on: ASGIApp, scope: Scope, receive: Receive, send
     site = site_of(request)
     scope["state"]["url"] = url
     if scope["method"] not in {url.method, "HEAD" if url.method == "GET" else url.method}:
-        raise Refused("method_not_allowed", value=scope["method"], headers={"allow": url.method})
+        others = {one.method for one in request.app.state.urls if one.path == url.path}
+        raise Refused("method_not_allowed", value=scope["method"], headers={"allow": ", ".join(sorted(others))})
     try:
         caller = scope["state"]["caller"] = await identify(site, request)
         site.limits.check(url.lane, caller.name)

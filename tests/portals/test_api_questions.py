@@ -151,3 +151,9 @@ def test_readings_of_persons_the_software_of_a_sender_and_the_limits_are_kept(tm
         assert ("read history", f"trace20:{BOX}", "案件复核2026-17") in {
             (line.action, line.subject, line.reason) for line in lines
         }
+
+
+def test_an_address_with_two_methods_tells_both(told: Portal) -> None:
+    with told.client(PHARMACY_P) as client:
+        refused = client.delete("/api/v1/claims")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
