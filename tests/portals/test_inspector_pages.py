@@ -244,6 +244,18 @@ def test_figures_keep_to_the_region_and_agree_with_the_map(room: WatchRoom) -> N
         assert len(shape["features"]) == 34
 
 
+def test_citizens_questions_are_counted_and_outlive_the_server(tmp_path: Path) -> None:
+    room = WatchRoom(tmp_path / "node")
+    with room, room.client() as citizen, room.person("nation") as client:
+        for _ in range(3):
+            citizen.get("/check", params={"code": new_code()})
+        assert client.get("/inspector/figures").json()["checks"] == 3
+    with room, room.client() as citizen, room.person("nation") as client:
+        assert client.get("/inspector/figures?days=1").json()["checks"] == 3
+        citizen.get("/check", params={"code": new_code()})
+        assert client.get("/inspector/figures?days=7").json()["checks"] == 4
+
+
 def test_the_operators_own_map_and_its_approval_number_are_used(tmp_path: Path) -> None:
     own = tmp_path / "map.json"
     own.write_text('{"type":"FeatureCollection","features":[]}', encoding="utf-8")

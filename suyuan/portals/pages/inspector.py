@@ -21,6 +21,7 @@ from suyuan.portals import codec
 from suyuan.portals.access import Scope, caller_of, significant
 from suyuan.portals.alert_records import wanted_within
 from suyuan.portals.api.operation import scope_here
+from suyuan.portals.checks import checks_of
 from suyuan.portals.live import live_of
 from suyuan.portals.pages.inspector_words import CLASS_NAMES, SCRIPT_TEXTS, STATE_NAMES, gap_words
 from suyuan.portals.pages.shell import language_of, page, text_of
@@ -160,11 +161,13 @@ def _wanted(scope: Scope, shown: Shown) -> tuple[AlertsWanted | None, ReportsWan
 
 
 def _period(site: Site, scope: Scope, shown: Shown) -> Period:
-    today = day_of(site.node.ledger.clock())
-    first = f"{today - timedelta(days=shown.days - 1):%Y-%m-%d}" if shown.days else ""
     region = significant(shown.region)
     # A wider place than one's own is one's own.
-    return Period(region=region if region.startswith(scope.region) else scope.region, fund=scope.fund, first=first)
+    return Period(
+        region=region if region.startswith(scope.region) else scope.region,
+        fund=scope.fund,
+        first=_first_day(site, shown),
+    )
 
 
 # The page
@@ -178,6 +181,7 @@ async def live_page(request: Request) -> Response:
     newest = live_of(request).newest
     queue = await site.query(_queue, site, alerts, reports, (_place(request, "a"), _place(request, "r")), language)
     figures = await site.query(_figures, site, scope, shown, language)
+    figures["checks"] = _checks(request, site, shown)
     first = not (request.query_params.get("a") or request.query_params.get("r"))
     stream = _stream_query(shown, newest) if alerts and first and shown.state in {"", "new"} else ""
     values = {
@@ -316,7 +320,18 @@ async def figures_json(request: Request) -> Response:
     site, scope, shown = site_of(request), scope_here(request), shown_of(request)
     _wanted(scope, shown)
     found = await site.query(_figures, site, scope, shown, language_of(request))
+    found["checks"] = _checks(request, site, shown)
     return codec.answer(found, headers=PRIVATE)
+
+
+def _checks(request: Request, site: Site, shown: Shown) -> int:
+    """Citizens' questions: they come from nowhere in particular, so a place does not narrow them."""
+    return sum(checks_of(request).count(_first_day(site, shown)).values())
+
+
+def _first_day(site: Site, shown: Shown) -> str:
+    today = day_of(site.node.ledger.clock())
+    return f"{today - timedelta(days=shown.days - 1):%Y-%m-%d}" if shown.days else ""
 
 
 def _figures(site: Site, scope: Scope, shown: Shown, language: str) -> dict[str, Any]:

@@ -39,6 +39,9 @@ let sound = false;
 /** @type {any[]} */
 let waiting = [];
 let waitingCount = 0;
+/** @type {any[]} */
+let arriving = [];
+let arrived = 0;
 
 /** @param {string} state @param {string} words */
 function connection(state, words) {
@@ -75,8 +78,21 @@ function take(alert) {
     tellWaiting();
     return;
   }
-  show(alert);
-  say(alert);
+  // Thousands may come within a second: they are drawn together, and only those that will stay on the page.
+  if (!arrived) setTimeout(drawArriving, 50);
+  arrived += 1;
+  arriving.push(alert);
+  if (arriving.length > ROWS_MAX) arriving.shift();
+}
+
+function drawArriving() {
+  const total = at("total");
+  if (/^\d+$/.test(total.textContent ?? "")) total.textContent = String(Number(total.textContent) + arrived);
+  const alerts = arriving;
+  arriving = [];
+  arrived = 0;
+  alerts.forEach(show);
+  say(alerts[alerts.length - 1]);
 }
 
 /** @param {any} alert */
@@ -105,8 +121,6 @@ function show(alert) {
   fill(".ago", ago(alert.side.arrived));
   fill(".gap", alert.gap_seconds === null ? "" : gap(alert.gap_seconds));
   feed.prepend(row);
-  const total = at("total");
-  if (/^\d+$/.test(total.textContent ?? "")) total.textContent = String(Number(total.textContent) + 1);
   at("empty").classList.add("hidden");
   while (feed.children.length > ROWS_MAX) feed.lastElementChild?.remove();
 }
