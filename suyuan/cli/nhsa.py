@@ -9,7 +9,6 @@ import msgspec
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, say
 from suyuan.node import TABLES, NodeUnusable, is_node, read_secrets, system_clock
 from suyuan.portals.nhsa_proofs import Proofs
-from suyuan.portals.signatures import KeyWrong, public_sm2_key
 from suyuan.storage.tables import Tables
 
 PATH = "/fsi/{token}/api/rsfComIfsService/callService"
@@ -29,7 +28,6 @@ def nhsa(
         bool | None,
         cyclopts.Parameter(help="Refuse settlements without codes (无码不结); --no-scan-required ends that."),
     ] = None,
-    public_key: Annotated[str, cyclopts.Parameter(help="Register an SM2 public key, 130 hexadecimal digits.")] = "",
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
@@ -38,8 +36,6 @@ def nhsa(
         said = {"verify": verify, "infcode": infcode, "scan_required": scan_required}
         changed = {name: value for name, value in said.items() if value is not None}
         client = msgspec.structs.replace(tables.client(institution), **changed)
-        if public_key:
-            tables.register_public_key(institution, _checked(public_key))
         if changed:
             tables.save_client(client)
         proofs = Proofs(tables, read_secrets(dir), system_clock)
@@ -65,10 +61,3 @@ def _tables(folder: Path) -> Tables:
     if not is_node(folder):
         raise NodeUnusable(f"there is no node in {folder}: name its folder with --dir")
     return Tables.open(folder / TABLES, read_secrets(folder))
-
-
-def _checked(public_key: str) -> str:
-    try:
-        return public_sm2_key(public_key)
-    except KeyWrong as error:
-        raise cyclopts.ValidationError(msg=str(error)) from error

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from portal import Portal
 from story import HOSPITAL_A, HOSPITAL_B, WHOLE
 
@@ -55,6 +56,7 @@ def trace(folder: Path, code: str) -> list[dict[str, Any]]:
     return chapters
 
 
+@pytest.mark.slow
 def test_a_his_killed_in_mid_answer_sends_again_and_there_is_one_sale_and_one_payment(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node")
     his = Workplace(portal, tmp_path / "books.json")
@@ -85,6 +87,7 @@ def test_a_his_killed_in_mid_answer_sends_again_and_there_is_one_sale_and_one_pa
     assert sale["joins"] == paid["sequence"], "the report is that of the payment"
 
 
+@pytest.mark.slow
 def test_the_token_of_one_hospital_signs_nothing_for_another(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node")
     his = Workplace(portal, tmp_path / "books.json", holder=HOSPITAL_B)

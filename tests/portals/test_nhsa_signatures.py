@@ -4,7 +4,7 @@ import base64
 
 import gmssl_pyx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suyuan.portals.signatures import (
@@ -89,6 +89,7 @@ def test_the_private_key_of_the_standard_signs_for_its_public_key() -> None:
     assert not verify_sm2(new_sm2_key()[1], MESSAGE, signature)
 
 
+@settings(max_examples=30, deadline=None)
 @given(message=st.binary(max_size=300), signer=st.binary(min_size=1, max_size=40))
 def test_what_is_signed_verifies_here_and_by_the_library_itself(message: bytes, signer: bytes) -> None:
     private, public = new_sm2_key()
