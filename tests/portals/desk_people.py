@@ -48,7 +48,7 @@ class Desks(Portal):
 
     def visit(self, browser: Any, name: str, **context: Any) -> Visit:
         """A browser in which somebody is signed in."""
-        visit = Visit(browser, self, **{"viewport": DESKTOP, **context})
+        visit = Visit(browser, self, **{"viewport": DESKTOP, "reduced_motion": "reduce", **context})
         self.let_in(visit, name)
         return visit
 

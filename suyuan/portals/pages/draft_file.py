@@ -122,7 +122,7 @@ async def show(request: Request) -> Response:
         "summary": draft.summary,
         "chinese": chinese,
         "fatals": [words_zh if chinese else words for words, words_zh in draft.fatal],
-        "bad": [_shown(row, seen) for row in draft.bad],
+        "bad": [_shown(row, seen) for row in sorted(draft.bad, key=_line)],
         "more_bad": len(draft.bad) >= BAD_MAX,
         "mendable": draft.state == "judged" and any(row.cells for row in draft.bad),
         "good": draft.good,
@@ -130,6 +130,11 @@ async def show(request: Request) -> Response:
         "undone": text_of(request, "It was taken back."),
     }
     return page(request, "institution/draft.html", values | around(request, site, draft.party, "upload"))
+
+
+def _line(row: DraftRow) -> int:
+    """By line of the table; what has no line stands first."""
+    return int(row.where) if row.where.isdecimal() else 0
 
 
 def _shown(row: DraftRow, seen: set[str]) -> dict[str, Any]:

@@ -70,8 +70,10 @@ CLASS_WORDS = {
     "suspended": "Claim while settlement is suspended",
     "two_funds": "Paid by two funds",
 }
-URGENCY_WORDS = {"overdue": "Overdue", "today": "Due today", "soon": "Soon", "later": "Open", "none": "Open"}
+URGENCY_WORDS = {"overdue": "Overdue", "today": "Due today", "soon": "Soon", "later": "Not due yet", "none": "Waiting"}
 URGENCY_TONES = {"overdue": "bad", "today": "bad", "soon": "warn", "later": "", "none": ""}
+PAPERS = {"delivery": "Delivery note", "invoice": "Invoice number", "other": "Other papers"}
+"""Papers that an explanation may name, by the field of the form."""
 STEP_WORDS = {
     "seen": "Seen by the inspector",
     "asked": "The inspector asks",
@@ -126,6 +128,8 @@ class Owing(NamedTuple):
 
     row: OwedRow
     product: str
+    reference: str
+    """The number by which the sender knows it, with its name."""
     until: str
     urgency: str
     why: str
@@ -197,10 +201,20 @@ def _today(site: Site, institution: str) -> dict[str, Any]:
         "coverage": _by_class(found),
         "late": [(row, iso_time(row.arrived), iso_time(row.oldest)) for row in late],
         "late_hours": LATE_HOURS,
-        "median": median_minutes(delays),
+        "median": _span(median_minutes(delays)),
         "channels": channels,
         "conflicts": conflicts,
     }
+
+
+def _span(minutes: int | None) -> tuple[str, int]:
+    """A delay in the unit in which people say it: minutes, hours or days; nothing for none."""
+    if minutes is None:
+        return "", 0
+    if minutes < 120:  # noqa: PLR2004  two hours, as the counts are kept
+        return "minutes", minutes
+    hours = minutes // 60
+    return ("hours", hours) if hours < 48 else ("days", hours // 24)  # noqa: PLR2004  two days, likewise
 
 
 def _by_class(found: dict[tuple[str, str, str], Coverage]) -> list[tuple[str, Coverage, Coverage]]:
@@ -249,8 +263,10 @@ def _owing(request: Request, site: Site, row: OwedRow) -> Owing:
     link = MENDING[debt.mend]
     if debt.mend == "scan" and row.reference.startswith("visit:"):
         link = f"/scan?{urlencode({'mode': 'sell', 'visit': row.reference.removeprefix('visit:')})}"
+    name, _, number = row.reference.partition(":")
     return Owing(
         row=row,
+        reference=f"{text_of(request, WORDS['reference'].get(name, name))} {number}" if number else "",
         product=_name(site.node.catalogue, row.product, row.event_time),
         until=iso_time(until),
         urgency=urgency(until, site.node.ledger.clock()),
@@ -521,7 +537,7 @@ async def contest(request: Request) -> Response:
     """An explanation with the numbers of the papers that show it."""
     site, institution, caller = site_of(request), institution_of(request), caller_of(request)
     sent = await form_of(request)
-    papers = [f"{name}: {sent[name]}" for name in ("delivery", "invoice", "other") if sent.get(name)]
+    papers = [f"{text_of(request, PAPERS[name])}: {sent[name]}" for name in PAPERS if sent.get(name)]
     said = sent.get("text", "")
     if not said:
         return await _conflict(request, "Say in your own words what happened.", status=422)

@@ -521,6 +521,15 @@ function wire() {
   setInterval(() => { if (!document.hidden) look(); }, BACK_MS);
 }
 
+/** A link from the list of codes to follow says which visit is handed out. */
+function follow(/** @type {URLSearchParams} */ wish) {
+  const mode = wish.get("mode");
+  if (mode) choose(/** @type {Mode} */ (mode));
+  const visit = wish.get("visit");
+  if (visit) input("visit").value = open.fields.visit = visit;
+  if (visit) keep();
+}
+
 async function start() {
   try {
     store = await Store.open();
@@ -536,6 +545,7 @@ async function start() {
   find("who").textContent = me ? me.name || me.institution : "";
   await load();
   wire();
+  follow(new URLSearchParams(location.search));
   document.body.dataset.ready = "yes";
   navigator.serviceWorker?.register("/scan/worker.js", { scope: "/scan" }).catch(() => undefined);
   await look();

@@ -5,8 +5,8 @@ const GS = "\x1d";
 const CHARACTERS_MIN = 10;
 const MS_PER_CHARACTER = 50;
 // Ten characters within half a second: no person types so fast.
-const PAUSE_MS = 250;
-// A longer pause begins a new text.
+const PAUSE_MS = 500;
+// A longer pause begins a new text; a slow scanner or a busy machine may falter for less.
 
 /** What is typed on a key while an input method takes the keys for itself: scanners type letters, digits and signs. */
 const SIGNS = {
