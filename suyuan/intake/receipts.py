@@ -93,7 +93,8 @@ def issue_receipt(desk: Desk, signer: Signer, node: str, wanted: Wanted) -> Issu
         key=b"",
         id=identity,
         institution=wanted.institution,
-        name=party.name if party is not None else "",
+        # Of psychiatric, infectious and reproductive places a paper that is found should not tell the name.
+        name=party.name if party is not None and not party.sensitive else "",
         sold=sold // 1_000_000,
         issued=desk.ledger.clock() // 1_000_000,
         position=desk.ledger.journal.append([], {}),  # type: ignore[arg-type]  # nothing is written, so nothing is stale

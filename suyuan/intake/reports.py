@@ -143,6 +143,8 @@ class Written(msgspec.Struct):
     """What a sender wrote in their own words: sealed, with a salt, so that its hash cannot be tried out."""
 
     salt: str
+    code: str = ""
+    """As typed, where it is no code that is known: such a text may be anything, a telephone number too."""
     place: str = ""
     words: str = ""
     contact: str = ""
@@ -190,6 +192,8 @@ def faults_of(report: Report, now: int) -> list[Fault]:
     faults: list[Fault] = []
     if not TOKEN_MIN <= len(report.token) <= TOKEN_MAX:
         faults.append(Fault("token", "Open the form again."))
+    if not re.fullmatch(r"[A-Za-z0-9-]{0,40}", report.institution):
+        faults.append(Fault("institution", "There is no such institution."))
     if report.region not in divisions():
         faults.append(Fault("region", "Choose where it happened."))
     if set(report.traits) - set(TRAITS):
@@ -233,7 +237,8 @@ class _Taking:
         self.code = recognise(report.code, "scan", desk.catalogue.maker_rules)
         self.boxes = keys_of(self.code)[:1] if _names_a_box(self.code) else ()
         seal, salt = desk.privacy.seal, secrets.token_hex(16)
-        own = Written(salt, place=report.place.strip(), words=report.words.strip())
+        typed = "" if _is_known(self.code) else report.code.strip()
+        own = Written(salt, code=typed, place=report.place.strip(), words=report.words.strip())
         self.words = seal(msgspec.json.encode(own))
         self.photos = [seal(picture) for picture in pictures]
         contact = Written(secrets.token_hex(16), contact=report.contact.strip())
@@ -265,7 +270,7 @@ class _Taking:
             "step": "received",
             "form": self.mark,
             "traits": list(report.traits),
-            "code": self.code.text or report.code.strip(),
+            "code": self.code.text if _is_known(self.code) else "",
             "box": self.boxes[0] if self.boxes else "",
         }
         books.add(key, "reported", content=self.content, document=self.words[0], detail=detail, **where)
@@ -302,10 +307,15 @@ def _said(report: Report) -> tuple[Any, ...]:
     )
 
 
+def _is_known(code: Code) -> bool:
+    """Whether the text is of a code system at all."""
+    return bool(code.text) and code.system != "unknown"
+
+
 def _names_a_box(code: Code) -> bool:
     """Whether the text names one package whose history should tell of the report."""
     filler = any(problem.startswith("placeholder") for problem in code.problems)
-    return bool(code.text) and code.is_box and code.system not in {"unknown", "escape"} and not filler
+    return _is_known(code) and code.is_box and code.system != "escape" and not filler
 
 
 # Following

@@ -101,6 +101,15 @@ def test_a_report_without_the_code_of_a_box_is_taken_and_says_nothing_of_any_box
     assert check(story.desk.ledger, story.desk.catalogue, code).outcome != "none"
 
 
+def test_what_was_typed_for_a_code_and_is_none_is_sealed_too() -> None:
+    story = Story()
+    receipt = take_report(story.desk, report("张三13800138000")).receipt
+    file = read_report(story.desk.ledger, receipt)
+    assert file is not None
+    assert (file.code, open_words(story.desk, file).code) == ("", "张三13800138000")
+    assert b"13800138000" not in b"".join(encoder.encode(event) for event in story.events())
+
+
 def test_a_code_with_two_readings_is_linked_under_review_so_that_no_reading_gains_by_it() -> None:
     story = Story()
     lost = "0106901234567892" + "10LOT1" + "21SN12"  # the separator is lost: lot and serial run together
@@ -145,12 +154,18 @@ def test_many_threads_that_send_one_form_make_one_report() -> None:
 def test_what_cannot_be_used_is_told_field_by_field_and_nothing_is_written() -> None:
     story = Story()
     wrong = report(
-        region="999999", traits=("rude",), words="x" * 3000, happened=story.now * 2, photos=(b"GIF89a",) * 6, token=""
+        institution="张三",
+        region="999999",
+        traits=("rude",),
+        words="x" * 3000,
+        happened=story.now * 2,
+        photos=(b"GIF89a",) * 6,
+        token="",
     )
     with pytest.raises(ReportRefused) as refused:
         take_report(story.desk, wrong)
     fields = {fault.field for fault in refused.value.faults}
-    assert fields == {"token", "region", "traits", "words", "happened", "photos"}
+    assert fields == {"token", "institution", "region", "traits", "words", "happened", "photos"}
     assert not story.events()
     assert take_report(story.desk, report()).first
 

@@ -95,6 +95,16 @@ def test_a_form_with_faults_comes_back_with_what_was_typed_and_nothing_is_taken(
         assert client.post("/report", data=mended).headers["location"].endswith("?sent=new")
 
 
+def test_too_many_photos_are_told_as_such(portal: Portal) -> None:
+    with portal.client() as client:
+        fields = {"report_token": token_in(client.get("/report")), "traits": "price", "region": "440100"}
+        files = [("photos", (f"{number}.jpg", picture(), "image/jpeg")) for number in range(7)]
+        told = client.post("/report", data=fields, files=files)
+        assert told.status_code == 422
+        assert "最多上传5张照片" in told.text
+        assert client.post("/report", data=fields, files=files[:5]).status_code == 303
+
+
 @pytest.mark.parametrize("typed", ["ABCD", "7KQ2-M9XP-3HTA", "../../etc", "0000-0000-0000"])
 def test_a_wrong_receipt_number_is_told_in_words(portal: Portal, typed: str) -> None:
     with portal.client() as client:
@@ -187,6 +197,7 @@ def test_pages_of_the_queue_show_each_report_once(portal: Portal) -> None:
     ("said", "where"),
     [
         ({"region": "999999"}, "region"),
+        ({"institution": "13800138000"}, "institution"),
         ({"traits": ["rude"]}, "traits"),
         ({"traits": [], "words": " "}, "traits"),
         ({"photos": ["not base64!"]}, "photos"),

@@ -164,6 +164,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     report: ReportListed
     words: str
     place: str
+    typed_code: str
+    """What was typed where a code was asked for, if it is none."""
     photos: list[str]
     """Addresses of the pictures."""
     steps: list[StepTold]
@@ -220,6 +222,8 @@ async def send_report(request: Request) -> Response:
     if happened is None:
         raise Refused("field_unusable", where="happened", value=body.happened)
     site, caller = site_of(request), caller_of(request)
+    if body.institution and site.party(body.institution) is None:
+        raise Refused("field_unusable", where="institution", value=body.institution, what="It is not listed.")
     report = Report(
         token=body.token,
         code=body.code,
@@ -375,6 +379,7 @@ async def evidence(request: Request, receipt: str) -> Evidence:
         report=listed(site, file),
         words=own.words,
         place=own.place,
+        typed_code=own.code,
         photos=[f"/api/v1/reports/{number}/photos/{place}" for place in range(1, len(file.photos) + 1)],
         steps=[step_told(site, step) for step in file.steps],
         openings=[step_told(site, step) for step in file.openings],
@@ -452,11 +457,10 @@ async def step(request: Request, receipt: str, body: StepBody) -> ReportFile:
     """
     site, caller = site_of(request), caller_of(request)
     file = await find(site, receipt, scope_here(request))
-    by = caller.party or caller.person
+    said = {"person": caller.person, "region": body.region}
     try:
-        moved = await site.query(
-            take_step, site.node.desk, file.receipt, body.step, by, body.words, person=caller.person, region=body.region
-        )
+        # Under whose name a step stands is public: the authority's, never the person's.
+        moved = await site.query(take_step, site.node.desk, file.receipt, body.step, caller.party, body.words, **said)
     except StepRefused as refusal:
         raise Refused("not_now", where="step", value=body.step, what=str(refusal)) from refusal
     site.views.news()

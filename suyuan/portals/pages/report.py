@@ -41,6 +41,8 @@ from suyuan.portals.site import Site, site_of
 
 CODE_MAX = 400
 SALES_SHOWN = 5
+FILES_MAX = 50
+"""Files of a form that are looked at: more than are taken, so that too many are told as such."""
 
 TRAIT_WORDS: dict[str, str] = {
     "sold_before": "The code was sold before",
@@ -87,7 +89,7 @@ async def form(request: Request) -> Response:
 
 async def send(request: Request) -> Response:
     """Take the form in, and lead to the page with its receipt number, so that a reload sends nothing."""
-    async with request.form(max_files=PHOTOS_MAX + 1, max_fields=60, max_part_size=1 << 16) as sent:
+    async with request.form(max_files=FILES_MAX, max_fields=60, max_part_size=1 << 16) as sent:
         photos = await _photos(sent)
         values: dict[str, Any] = {name: value for name, value in sent.items() if isinstance(value, str)}
         values["traits"] = [trait for trait in sent.getlist("traits") if isinstance(trait, str)]

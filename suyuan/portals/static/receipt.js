@@ -170,7 +170,7 @@ async function ask(/** @type {Token} */ token) {
 let current = null;
 
 async function look() {
-  const text = decodeURIComponent(location.hash.slice(1));
+  const text = location.hash.slice(1);
   if (!text) return;
   current = null;
   find("ask").hidden = true;
@@ -231,7 +231,9 @@ async function keep() {
     const address = new URL(old.url);
     if (address.pathname !== "/receipt" && !files.includes(address.pathname + address.search)) await kept.delete(old);
   }
-  await kept.addAll(["/receipt", ...files]);
+  // Whoever is signed in is not kept: the next reader of this device may be somebody else.
+  const credentials = document.querySelector('a[href="/account"]') ? "omit" : "same-origin";
+  await kept.addAll([new Request("/receipt", { credentials }), ...files]);
   await navigator.serviceWorker.ready;
   find("offline").textContent = texts.ready;
 }
