@@ -132,7 +132,10 @@ async def _taken(site: Site, document: Document, by: str) -> Outcome | None:
     lane = "bulk" if len(document.records) > BULK_RECORDS else "counter"
     taking = asyncio.ensure_future(site.take(document, by, lane))
     done, _ = await asyncio.wait({taking}, timeout=ANSWER_SECONDS)
-    return taking.result() if done else None
+    if done:
+        return taking.result()
+    taking.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for its words any more
+    return None
 
 
 async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:

@@ -1,11 +1,16 @@
 """Goods by product, week and place: each box once, undone ones not; a week once told is told the same for ever."""
 
 from collections.abc import Iterator
+from random import Random
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from story import GTIN, HOSPITAL_A, MAKER, PHARMACY_P, SPLITTABLE, WHOLE, Line, Story
 
-from suyuan.lookup.flow import Cell, iso_week
+from suyuan.ledger.events import Event
+from suyuan.lookup.flow import Block, Cell, counted_in, iso_week, last_closed, publish
 from suyuan.storage.memory import MemoryJournal
 from suyuan.views.flow import FlowView, closed_week, cubes_of, product_key, uploads_of
 from suyuan.views.follow import Views
@@ -181,3 +186,114 @@ def test_what_a_firm_uploaded_is_listed_by_document_and_nobody_elses(story: Stor
 )
 def test_the_product_of_a_box_is_told_by_its_key(key: str, product: str) -> None:
     assert product_key(key) == product
+
+
+DAY = 24 * 3_600_000_000
+BEGIN = 1_773_014_400_000_000 - 8 * 3_600_000_000  # Monday 2026-03-09 in China
+PLACES = ("110101", "440103", "440104", "440105", "440303")
+
+
+class Said(NamedTuple):
+    """A sale told some hours after the one before, of some days back; or that an earlier one is undone."""
+
+    hours: int
+    back: int
+    county: int
+    shop: int
+    undoes: int
+
+
+def drawn(seed: int) -> list[Said]:
+    """A month of sales, mostly told the same day and mostly of one county, with some gaps of days."""
+    dice = Random(seed)
+    return [
+        Said(
+            hours=dice.choice((0, 1, 1, 2, 2, 3, 30)),
+            back=dice.choice((0, 0, 0, 1, 2, 9, 25)),
+            county=dice.choice((1, 1, 1, 0, 2, 3, 4)),
+            shop=dice.randrange(4),
+            undoes=dice.randrange(200) if dice.random() < 0.1 else -1,
+        )
+        for _ in range(dice.randrange(50, 250))
+    ]
+
+
+def feed(things: list[Said]) -> list[Event]:
+    """What was said as events: each sale of another box, an undoing of one that was sold before."""
+    events: list[Event] = []
+    moment = BEGIN
+    for number, one in enumerate(things):
+        moment += one.hours * 3_600_000_000
+        sales = [event for event in events if event.kind == "sold"]
+        undone = {event.key for event in events if event.kind == "corrected"}
+        actor = f"P{PLACES[one.county]}{one.shop:05d}"
+        about: dict[str, Any] = {"version": 1, "id": str(number), "arrived": moment, "region": PLACES[one.county]}
+        if 0 <= one.undoes < len(sales) and sales[one.undoes].key not in undone:
+            sale = sales[one.undoes]
+            events.append(
+                Event(kind="corrected", key=sale.key, sequence=2, event_time=moment, actor=actor, corrects=1, **about)
+            )
+        else:
+            key = f"{PRODUCT}{number:013d}"
+            when = moment - one.back * DAY
+            events.append(Event(kind="sold", key=key, sequence=1, event_time=when, actor=actor, drawn=True, **about))
+    return events
+
+
+def oracle(events: list[Event]) -> dict[int, list[Block]]:
+    """The same told by hand: what counts in which week, once the feed has closed it."""
+    now = max((event.arrived for event in events), default=0)
+    undone = {event.key: event.arrived for event in events if event.kind == "corrected"}
+    weeks: dict[int, dict[str, list[str]]] = {}
+    for event in events:
+        if event.kind != "sold":
+            continue
+        week = counted_in(event.event_time, event.arrived)
+        if event.key in undone and last_closed(undone[event.key]) < week:
+            continue
+        if week <= last_closed(now):
+            weeks.setdefault(week, {}).setdefault(event.region, []).append(event.actor)
+    return {
+        week: blocks
+        for week, counties in weeks.items()
+        if (blocks := publish(Cell(region, len(by), len(set(by))) for region, by in counties.items()))
+    }
+
+
+class Feed(MemoryJournal):
+    """A journal that gives these events, as many as have come."""
+
+    def __init__(self, events: list[Event]) -> None:
+        super().__init__()
+        self.coming = events
+        self.come = 0
+
+    def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
+        begin = int(position or b"0")
+        end = min(begin + limit, self.come)
+        return self.coming[begin:end], str(end).encode()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1_000_000), st.lists(st.integers(1, 90), max_size=4))
+def test_whatever_comes_late_or_is_undone_all_that_was_ever_told_stays_and_is_what_the_rule_says(
+    seed: int, visits: list[int]
+) -> None:
+    events = feed(drawn(seed))
+    journal = Feed(events)
+    views = Views.open(None, journal, (FlowView(),))
+    fetched: dict[int, list[Block]] = {}
+    told_until = 0
+    for more in [*visits, len(events)]:
+        journal.come = min(journal.come + more, len(events))
+        views.catch_up()
+        with views.read() as connection:
+            closed = closed_week(connection)
+            cubes = cubes_of(connection, PRODUCT, MAKER, 0, 10_000)
+        now = {week: blocks for (week, _), cells in cubes.items() if (blocks := publish(cells))}
+        assert {week: blocks for week, blocks in now.items() if week in fetched} == fetched
+        assert all(week <= closed for week in now)
+        assert all(week in fetched or week > told_until for week in now), "no week is told of later that was closed"
+        fetched, told_until = now, closed
+    assert fetched == oracle(events)
+    views.close()
