@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -41,6 +42,8 @@ class _Call(NamedTuple):
     client: Client
     by: Proven = NOBODY
     """The party that proved itself: it speaks for itself or by delegation."""
+    software: str = ""
+    """Of the client, as the HTTP header says; a message that names its vendor is believed first."""
 
     @property
     def infcode(self) -> str:
@@ -57,11 +60,12 @@ async def call(request: Request) -> Response:
         envelope = await _opened(site, raw, request.path_params.get("infno", ""))
     except UnreadableError as error:
         return _refusal(site, refusal_in_chinese(str(error)))
-    one = _Call(envelope, raw, proofs.client(envelope.institution))
+    one = _Call(envelope, raw, proofs.client(envelope.institution), software=caller_of(request).software)
     try:
         one = await _proven(site, proofs, one, _caller(request, proofs, one))
     except NotProven as failure:
         return _refusal(site, f"身份验证未通过：{failure}", infcode=one.infcode)
+    _know(request, site, one)
     if one.envelope.infno in {sign_in.SIGN_IN, sign_in.SIGN_OUT}:
         return await _signed(site, proofs, one)
     return await _answer(site, one)
@@ -112,6 +116,17 @@ async def _proven(site: Site, proofs: Proofs, one: _Call, by: Proven) -> _Call:
     return one._replace(by=by)
 
 
+def _know(request: Request, site: Site, one: _Call) -> None:
+    """Tell the door who it was, where only the message or its address could: for the log and the figures."""
+    caller = caller_of(request)
+    if caller.party:
+        return
+    listed = site.party(one.by.party)
+    role = ROLE_OF_KIND[listed.kind] if listed else "institution"
+    known = msgspec.structs.replace(caller, role=role, party=one.by.party, key=one.by.key)
+    request.scope["state"]["caller"] = known
+
+
 async def _answer(site: Site, one: _Call) -> Response:
     if len(one.raw) > LARGE_BYTES:
         document = await site.query(nhsa.read_opened, one.raw, one.envelope)
@@ -119,6 +134,7 @@ async def _answer(site: Site, one: _Call) -> Response:
         document = nhsa.read_opened(one.raw, one.envelope)
     if one.client.scan_required:
         require_scans(document)
+    document.software = document.software or one.software
     outcome = await _taken(site, document, one.by.party)
     if outcome is None:
         words = "报文仍在处理，结果未知：请稍后以原报文重发查询，重发不会重复记录"

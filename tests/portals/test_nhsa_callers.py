@@ -117,6 +117,14 @@ def test_a_message_without_institution_is_its_callers(his: Till) -> None:
     assert [event.actor for event in his.events(code, "sold")] == [HOSPITAL_B]
 
 
+def test_the_software_of_a_client_is_kept_with_what_it_said(his: Till) -> None:
+    one, other = new_code(), new_code()
+    header = {"headers": {"x-client-software": "maker/his/3.1"}}
+    assert fine(his.post(message("3505", {"selinfo": sale(one)}, fixmedins_soft_fcty="某厂"), **header).json())
+    assert fine(his.post(message("3505", {"selinfo": sale(other)}), **header).json())
+    assert [his.events(code)[0].software for code in (one, other)] == ["某厂", "maker/his/3.1"]
+
+
 def test_signing_out_ends_one_sign_in_and_no_other(his: Till) -> None:
     first, second = (
         his.send("9001", {"signIn": {"opter_no": who}})["output"]["signinoutb"]["sign_no"] for who in ("1", "2")
