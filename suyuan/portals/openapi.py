@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from suyuan.portals import codec
 from suyuan.portals.access import EVERYBODY
 from suyuan.portals.api.operation import Operation
 from suyuan.portals.door import SAFE, Url
+from suyuan.portals.field_words import describe
 from suyuan.portals.problem import ERROR, PROBLEM_JSON, Error
 
 REFERENCE = "#/components/schemas/{name}"
@@ -104,6 +106,7 @@ def _schemas(operations: Iterable[tuple[Url, Operation]]) -> tuple[Known, dict[s
         kinds += [kind for kind in (told.body, told.answer) if kind is not None]
     kinds = list(dict.fromkeys(kinds))
     references, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    describe(schemas, kinds)
     return dict(zip(kinds, references, strict=True)), schemas
 
 
@@ -259,11 +262,11 @@ def _whole(app: FastAPI) -> dict[str, Any]:
     return document(app, app.state.urls)
 
 
-def described_here(request: Request) -> dict[str, Any]:
-    """The document of the application that a request came to."""
-    return _whole(request.app)
+async def described_here(request: Request) -> dict[str, Any]:
+    """The document of the application that a request came to; made once, while others are served."""
+    return await run_in_threadpool(_whole, request.app)
 
 
 async def openapi_json(request: Request) -> Response:
     """The document as JSON."""
-    return codec.answer(described_here(request), headers={"cache-control": "no-cache"})
+    return codec.answer(await described_here(request), headers={"cache-control": "no-cache"})

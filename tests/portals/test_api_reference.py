@@ -26,6 +26,14 @@ def test_every_operation_of_the_interface_stands_in_the_document_and_on_the_page
                 assert any(status.startswith("4") for status in one["responses"])
 
 
+def test_the_sentence_under_a_field_in_the_code_is_its_meaning_in_the_reference(portal: Portal) -> None:
+    with portal.client() as client:
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["LineAnswer"]["properties"]["first"]["description"].startswith("False where this repeats")
+    silent = [name for name, one in schemas.items() if one.get("type") == "object" and not one.get("description")]
+    assert not silent
+
+
 def test_every_address_under_api_v1_is_described(portal: Portal) -> None:
     silent = [
         url.path

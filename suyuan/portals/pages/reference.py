@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,8 +50,12 @@ class Told(NamedTuple):
 
 async def reference(request: Request) -> Response:
     """Every operation; `q` keeps those in which all its words stand."""
+    document = await described_here(request)
+    return await run_in_threadpool(_reference, request, document)  # some 100 ms that nobody else should wait
+
+
+def _reference(request: Request, document: dict[str, Any]) -> Response:
     words = request.query_params.get("q", "").split()[:8]
-    document = described_here(request)
     told = [one for one in _operations(request, document) if _fits(one, words)]
     groups: dict[str, list[Told]] = {}
     for one in told:
