@@ -45,7 +45,8 @@ class Checks:
     def take(self) -> None:
         """Take over what the server's own figures have counted since."""
         news = Counter[str]()
-        for metric in self.site.figures.registry.collect():
+        figures = self.site.figures.registry
+        for metric in figures.collect():
             for sample in metric.samples:
                 if sample.name == SAMPLE:
                     news[sample.labels["outcome"]] = int(sample.value)
