@@ -360,8 +360,8 @@ def test_a_scan_is_read_whatever_has_the_focus_and_typing_by_hand_is_typing(desk
     eventually(lambda: desk.count() == 4)
     # The separator as Alt and its number on the keypad.
     alt = [{"key": one, "code": f"Numpad{one}", "altKey": True} for one in "029"]
-    told = [{"key": "Alt", "altKey": True}, *alt, {"key": "Alt", "type": "keyup"}]
-    plain = [[{"key": one} for one in part] for part in (f"01{GTIN}10A1", "21SN000009")]
+    told: list[dict[str, Any]] = [{"key": "Alt", "altKey": True}, *alt, {"key": "Alt", "type": "keyup"}]
+    plain: list[list[dict[str, Any]]] = [[{"key": one} for one in part] for part in (f"01{GTIN}10A1", "21SN000009")]
     desk.press([*plain[0], *told, *plain[1], {"key": "Enter"}])
     eventually(lambda: f"(01){GTIN}(10)A1(21)SN000009" in desk.page.inner_text("#rows"))
     desk.visit.check()
