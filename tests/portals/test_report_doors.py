@@ -261,3 +261,17 @@ def test_the_compensation_sheet_is_filled_from_the_check_and_asks_for_nothing(po
         assert "第三十八条" in sheet.text
         assert client.get("/compensation").status_code == 200
         assert "implementing rules" in client.get("/compensation", params={"lang": "en"}).text
+
+
+def test_a_report_that_got_its_number_survives_the_power(portal: Portal) -> None:
+    said = body("power-token-00000001", photos=[base64.b64encode(picture()).decode()], contact="13800138000")
+    with portal.client() as client:
+        number = client.post("/api/v1/reports", json=said).json()["receipt"]
+    portal.kill()
+    portal.start()
+    with portal.client() as client, portal.client(INSPECTOR) as inspector:
+        told = client.get(f"/api/v1/reports/{number}").json()
+        assert (told["photos"], told["contact"]) == (1, True)
+        assert client.post("/api/v1/reports", json=said).json()["first"] is False
+        photo = inspector.get(f"/api/v1/reports/{number}/photos/1")
+        assert photo.content.startswith(b"\xff\xd8")

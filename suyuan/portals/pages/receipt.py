@@ -55,7 +55,7 @@ ON_IT = {
     ),
 }
 
-_SCRIPT_TEXTS = {
+SCRIPT_TEXTS = {
     "title": "Signed by this platform and unchanged",
     "soldBy": "Sold by",
     "soldAt": "Sold at",
@@ -139,7 +139,7 @@ async def _page(
         "on_it": None,
         "code": code,
         "node": _node(site),
-        "texts": {name: told(words) for name, words in _SCRIPT_TEXTS.items()}
+        "texts": {name: told(words) for name, words in SCRIPT_TEXTS.items()}
         | {f"wrong_{name}": [told(title), told(do)] for name, (title, do) in WRONG.items()}
         | {f"standing_{name}": [tone, told(words)] for name, (tone, words) in STANDINGS.items()}
         | {f"back_{name}": told(words) for name, words in AT_ISSUE.items()}

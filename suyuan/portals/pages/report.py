@@ -181,7 +181,7 @@ async def _form(request: Request, values: dict[str, Any], faults: Iterable[Fault
         "regions": _regions(language),
         "today": iso_time(site.node.ledger.clock())[:10],
         "limits": {"photos": PHOTOS_MAX, "words": WORDS_MAX, "place": PLACE_MAX, "contact": CONTACT_MAX},
-        "texts": {name: text_of(request, words) for name, words in _SCRIPT_TEXTS.items()},
+        "texts": {name: text_of(request, words) for name, words in SCRIPT_TEXTS.items()},
     }
     response = page(request, "report/form.html", shown, status)
     # A form opened anew is a new one; the one that the browser kept for the way back is the same, and is one report.
@@ -193,7 +193,7 @@ def _empty() -> dict[str, str]:
     return dict.fromkeys(("code", "place", "happened", "words", "contact", "receipt"), "")
 
 
-_SCRIPT_TEXTS = {
+SCRIPT_TEXTS = {
     "shrinking": "The photos are made smaller on this device …",
     "ready": "{0} photos, {1} KB together.",
     "many": "Only five photos can be sent: the first five are taken.",
