@@ -11,6 +11,55 @@ from typing import Any, get_args
 import msgspec
 
 
+COMMON = {
+    "institution": "Code of the institution or firm.",
+    "region": "Six-digit division code.",
+    "event_time": "When it happened, by its sender.",
+    "arrived": "When it reached this node.",
+    "received": "When it reached this node.",
+    "kind": "What happened.",
+    "status": "The leading one of its reasons; see /api/v1/statuses.",
+    "reasons": "Every status that holds, in order of precedence.",
+    "verdict": "pay, hold or refuse.",
+    "references": "Typed numbers as they were sent.",
+    "alert": "Id of the alert that was raised; empty for none.",
+    "product": "Product code of the national insurer.",
+    "fund": "employee, resident, work_injury or self_paid; empty where unknown.",
+    "setting": "pharmacy, outpatient or inpatient.",
+    "settlement": "Id of the settlement.",
+    "order": "Charge order.",
+    "visit": "Visit number.",
+    "receipt": "Receipt number; of a sale with its day.",
+    "amount": "Yuan.",
+    "paid": "Yuan that the fund pays now.",
+    "held": "Yuan that are held.",
+    "refused": "Yuan that are refused.",
+    "price": "Yuan a unit.",
+    "line": "The sender's number of the line.",
+    "lot": "Lot number.",
+    "expiry": "Last day of use.",
+    "reason": "Why, in the sender's words.",
+    "contest": "How to contest it; empty where there is nothing to contest.",
+    "advice": "True where it was only asked and nothing was stored.",
+    "first": "False where this repeats an answer given earlier.",
+    "reference": "Our id of the upload.",
+    "dry_run": "True where nothing was written.",
+    "person": "The insured person.",
+    "prescriber": "Who prescribed.",
+    "party": "Code of the institution, firm or authority.",
+    "name": "For people.",
+    "until": "The last day.",
+    "used": "Smallest packages used so far.",
+    "count": "How many.",
+    "counterparty": "The other party of a movement.",
+    "meaning": "For people, in English.",
+    "meaning_zh": "For people, in Chinese.",
+    "next_action": "The next physical action, in English.",
+    "next_action_zh": "The next physical action, in Chinese.",
+}
+"""What a field means wherever it stands and nothing else is said of it: one noun, one meaning."""
+
+
 def structs_in(kinds: Iterable[Any]) -> dict[str, list[type[Any]]]:
     """Every struct that the types are made of, by its name; several may share one."""
     found: dict[str, list[type[Any]]] = {}
@@ -62,7 +111,8 @@ def describe(schemas: dict[str, Any], kinds: Iterable[Any]) -> None:
         schema = schemas.get(name)
         if schema is None or len(structs) > 1:
             continue
-        for field, text in words_of(structs[0]).items():
-            told = schema.get("properties", {}).get(field)
-            if told is not None and "$ref" not in told:
+        own = words_of(structs[0])
+        for field, told in schema.get("properties", {}).items():
+            text = own.get(field) or COMMON.get(field)
+            if text and "$ref" not in told:
                 told.setdefault("description", text)
