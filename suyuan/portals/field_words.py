@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import msgspec
 
-
 COMMON = {
     "institution": "Code of the institution or firm.",
     "region": "Six-digit division code.",
