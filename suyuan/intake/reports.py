@@ -283,8 +283,12 @@ class _Taking:
             self._link(books, box, number, where)
 
     def _link(self, books: Books, box: str, number: str, where: dict[str, Any]) -> None:
-        """The code's own history tells of the report; its state stays, and a doubtful reading stays doubtful."""
-        if sum(event.kind == "reported" for event in books.past(box)) < LINKS_MAX:
+        """The code's own history tells of the report; its state stays, and a doubtful reading stays doubtful.
+
+        Of a code without any history none is begun: whoever types numbers would else add to the codes collected.
+        """
+        past = books.past(box)
+        if past and sum(event.kind == "reported" for event in past) < LINKS_MAX:
             doubt = ("code_review",) if self.code.review else ()
             status = doubt[0] if doubt else "accepted"
             references = {"report": number}

@@ -30,6 +30,7 @@ from suyuan.intake.reports import (
 from suyuan.ledger.events import encoder
 from suyuan.lookup.citizen import check
 from suyuan.lookup.story import tell
+from suyuan.lookup.totals import count_all
 from suyuan.node import Node
 from suyuan.views.follow import Views
 from suyuan.views.reports import ReportsView, ReportsWanted, count_by_state, reports_before, reports_of_boxes
@@ -113,10 +114,20 @@ def test_what_was_typed_for_a_code_and_is_none_is_sealed_too() -> None:
 def test_a_code_with_two_readings_is_linked_under_review_so_that_no_reading_gains_by_it() -> None:
     story = Story()
     lost = "0106901234567892" + "10LOT1" + "21SN12"  # the separator is lost: lot and serial run together
+    story.report_sale(PHARMACY_P, lost)
     take_report(story.desk, report(lost))
-    linked = [event for event in story.events() if not event.key.startswith("report:")]
-    assert all(event.reasons == ("code_review",) for event in linked)
-    assert len(linked) <= 1
+    [linked] = [event for event in story.events() if event.kind == "reported" and not event.key.startswith("report:")]
+    assert linked.reasons == ("code_review",)
+
+
+def test_a_code_that_nobody_ever_uploaded_gets_no_history_by_being_reported() -> None:
+    story = Story()
+    box = story.new_box()
+    before = check(story.desk.ledger, story.desk.catalogue, box)
+    take_report(story.desk, report(box))
+    assert all(event.key.startswith("report:") for event in story.events())
+    assert count_all(story.journal)[0].boxes == 0
+    assert check(story.desk.ledger, story.desk.catalogue, box) == before
 
 
 def test_the_same_form_sent_twice_is_one_report_and_one_with_other_words_is_told_so() -> None:
