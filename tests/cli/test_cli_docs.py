@@ -28,6 +28,8 @@ VOLATILE = (
     (r'"seconds":[\d.]+', '"seconds":(seconds)'),
     (r"│ +[\d.]+ +│$", "│ (seconds) │"),
     (r'"(\w+_hash|secrets_mark)":"[0-9a-f]+"', r'"\1":"(hash)"'),
+    (r'"audit_head":"[^"]*"', '"audit_head":"(head)"'),
+    (r"head: \d+ [0-9a-f]+", "head: (head)"),
     (r"[━─┏┓┗┛┡┩├┤┼╇┳┻┬┴╈]+", ""),
     (r"[ \t]+", " "),
 )

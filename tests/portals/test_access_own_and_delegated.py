@@ -70,7 +70,7 @@ def filled(path: str) -> str:
     return re.sub(r"\{(\w+)(?::path)?\}", lambda found: known.get(found[1], BOX_B), path)
 
 
-ASKED = (
+ASKED: tuple[dict[str, str], ...] = (
     {},
     {"institution": HOSPITAL_B},
     {"party": HOSPITAL_B},

@@ -90,7 +90,7 @@ def test_a_wrong_password_is_told_and_the_name_stays(portal: Portal, browser: An
     assert axe(visit.page) == []
 
 
-def test_a_manager_makes_a_key_and_a_delegation_and_ends_both(portal: Portal, browser: Any) -> None:
+def test_who_looks_after_a_party_makes_a_key_and_a_delegation_and_ends_both(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
     visit.sign_in("manager", PASSWORD)
