@@ -319,7 +319,7 @@ def _is_known(code: Code) -> bool:
 def _names_a_box(code: Code) -> bool:
     """Whether the text names one package whose history should tell of the report."""
     filler = any(problem.startswith("placeholder") for problem in code.problems)
-    return _is_known(code) and code.is_box and code.system != "escape" and not filler
+    return _is_known(code) and (code.is_box or code.review) and code.system != "escape" and not filler
 
 
 # Following

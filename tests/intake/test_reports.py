@@ -113,7 +113,7 @@ def test_what_was_typed_for_a_code_and_is_none_is_sealed_too() -> None:
 
 def test_a_code_with_two_readings_is_linked_under_review_so_that_no_reading_gains_by_it() -> None:
     story = Story()
-    lost = "0106901234567892" + "10LOT1" + "21SN12"  # the separator is lost: lot and serial run together
+    lost = "0106901234567892" + "10ABCDEFGH17300101" + "21SN123456"  # the separators behind lot and serial were lost
     story.report_sale(PHARMACY_P, lost)
     take_report(story.desk, report(lost))
     [linked] = [event for event in story.events() if event.kind == "reported" and not event.key.startswith("report:")]
