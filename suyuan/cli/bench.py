@@ -1,13 +1,20 @@
 """`suyuan bench`: the promised rates on this machine, each beside its raw limit."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 from suyuan.cli.output import Format, print_json, print_table, say, warn
 
+if TYPE_CHECKING:
+    from suyuan.bench.core import Bench
 
+
+app = cyclopts.App(name="bench", help="Measure what is promised; `suyuan bench http` measures the server.")
+
+
+@app.default
 def bench(
     *,
     boxes: Annotated[int, cyclopts.Parameter(help="Boxes in the ledger before anything is measured.")] = 1_000_000,
@@ -23,9 +30,35 @@ def bench(
     if boxes < sales or boxes < claims * 5:
         words = f"--boxes {boxes} must be at least --sales {sales} and five times --claims {claims}"
         raise cyclopts.ValidationError(msg=words)
-    from suyuan.bench import rows, run  # noqa: PLC0415  loads everything
+    from suyuan.bench.core import run  # noqa: PLC0415  loads everything
 
     done = run(boxes, sales, claims, scratch, lambda words: warn(f"… {words}"))
+    return _show(done, format)
+
+
+@app.command
+def http(
+    *,
+    boxes: Annotated[int, cyclopts.Parameter(help="Boxes in the ledger before anything is measured.")] = 1_000_000,
+    requests: Annotated[int, cyclopts.Parameter(help="Requests of each kind.")] = 10_000,
+    minutes: Annotated[float, cyclopts.Parameter(help="How long memory is watched under an even load.")] = 0.5,
+    profile: Annotated[bool, cyclopts.Parameter(help="Show where the server's CPU time goes.", negative="")] = False,
+    scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the node of the bench is made and removed.")] = None,
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Measure the server, the load on the same machine: sales, claims, checks, files beside the counter, memory.
+
+    Exit code 1 where a budget is not met. Nothing else should run on the machine meanwhile.
+    """
+    from suyuan.bench.http import run  # noqa: PLC0415  loads everything
+
+    done = run(boxes, requests, minutes=minutes, profile=profile, folder=scratch, say=lambda words: warn(f"… {words}"))
+    return _show(done, format)
+
+
+def _show(done: "Bench", format: Format) -> int:  # noqa: A002  the option's name
+    from suyuan.bench.core import rows  # noqa: PLC0415  loads everything
+
     if format == "json":
         print_json(done)
     else:

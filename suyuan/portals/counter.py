@@ -1,28 +1,182 @@
-"""The counter: uploads wait in line here, small ones at the counter itself, bulk beside it."""
+"""The counter: uploads wait in line here, those of people at the counter itself, those of files beside it."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from suyuan.formats.document import Document, Outcome
+from suyuan.intake import take_together
 from suyuan.node import Node
+from suyuan.portals.problem import Refused
+
+GROUP_DOCUMENTS_MAX = 16
+"""Uploads stored by one append. More save hardly any time, and all of them wait for the last one (measured)."""
+
+GROUP_RECORDS_MAX = 200
+"""A group takes in no further upload once it has so many records."""
+
+WAITING_MAX = 4_000
+"""Uploads in line, some seconds of work: who comes then is told to come again, and not left to wait in vain."""
+
+GIVING_WAY_SECONDS = 0.5
+"""How long a file stands back for the counter before one of its uploads is taken all the same."""
+
+LOOK_SECONDS = 0.002
+"""How often a file that stands back looks whether the counter is free."""
+
+
+class _Waiting(NamedTuple):
+    """An upload in line."""
+
+    document: Document
+    by: str
+    answer: "asyncio.Future[Outcome]"
+    since: float
 
 
 class Counter:
-    """Takes documents in, off the event loop."""
+    """Takes documents in, off the event loop: a thread for each lane, all that wait at the counter by one append."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._lanes = {"counter": ThreadPoolExecutor(8, "counter"), "bulk": ThreadPoolExecutor(1, "bulk")}
+        counter = _Lane("counter", self._take, GROUP_DOCUMENTS_MAX)
+        self._lanes = {"counter": counter, "bulk": _Lane("bulk", self._take, 1, gives_way=counter)}
 
     def start(self) -> None:
-        """Begin to take."""
+        """Begin to take; called in the event loop that `take` will be awaited in."""
+        for lane in self._lanes.values():
+            lane.start(asyncio.get_running_loop())
 
     async def take(self, document: Document, by: str, lane: str = "counter") -> Outcome:
-        """Take one document in (`intake.take`); answers when it is durable."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._lanes[lane], self._node.take, document, by)
+        """Take one document in (`intake.take_together`); answers when it is durable.
+
+        Raises:
+            Refused: too many wait already, or the server is being stopped; nothing of it was taken.
+        """
+        return await self._lanes[lane].join(document, by)
 
     async def stop(self) -> None:
-        """Finish what was begun."""
+        """Finish what was begun; what still waits is refused."""
         for lane in self._lanes.values():
-            await asyncio.to_thread(lane.shutdown)
+            await lane.stop()
+
+    def waiting(self) -> dict[str, int]:
+        """How many uploads are in line, by lane."""
+        return {name: lane.length for name, lane in self._lanes.items()}
+
+    def oldest_seconds(self) -> float:
+        """Since when the group under way has been waiting; 0 while nothing is."""
+        since = min((lane.since for lane in self._lanes.values() if lane.since), default=0.0)
+        return time.monotonic() - since if since else 0.0
+
+    def _take(self, group: Sequence[_Waiting]) -> list[Outcome | Exception]:
+        return take_together(self._node.desk, [(one.document, one.by) for one in group])
+
+
+class _Lane:
+    """A line and the thread that serves it."""
+
+    def __init__(
+        self,
+        name: str,
+        take: Callable[[Sequence[_Waiting]], list[Outcome | Exception]],
+        together: int,
+        gives_way: "_Lane | None" = None,
+    ) -> None:
+        self._take = take
+        self._together = together
+        self._gives_way = gives_way
+        self._line: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._stopping = False
+        self.since = 0.0
+        """When the first of the group under way came (monotonic); 0 while nobody is served."""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._thread.start()
+
+    @property
+    def length(self) -> int:
+        return self._line.qsize()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.since) or not self._line.empty()
+
+    async def join(self, document: Document, by: str) -> Outcome:
+        if self._stopping:
+            raise Refused("stopping", headers={"retry-after": "30"})
+        if self._line.qsize() >= WAITING_MAX:
+            raise Refused("busy", headers={"retry-after": "2"})
+        answer: asyncio.Future[Outcome] = self._loop.create_future()
+        self._line.put(_Waiting(document, by, answer, time.monotonic()))
+        return await answer
+
+    async def stop(self) -> None:
+        self._stopping = True
+        self._line.put(None)
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # what the thread has told the loop is handed out
+
+    def _serve(self) -> None:
+        while (first := self._line.get()) is not None and not self._stopping:
+            self.since = first.since
+            group = self._group(first)
+            if self._gives_way is not None:
+                _give_way(self._gives_way)
+            try:
+                results = self._take(group)
+            except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
+                results = [error] * len(group)
+            self.since = 0.0
+            self._loop.call_soon_threadsafe(_tell, group, results)
+        self._refuse(first)
+
+    def _group(self, first: _Waiting) -> list[_Waiting]:
+        """Who came first, and others who wait, as many as are taken together."""
+        group = [first]
+        records = len(first.document.records)
+        while len(group) < self._together and records < GROUP_RECORDS_MAX:
+            try:
+                one = self._line.get_nowait()
+            except queue.Empty:
+                break
+            if one is None:
+                self._line.put(None)
+                break
+            group.append(one)
+            records += len(one.document.records)
+        return group
+
+    def _refuse(self, first: _Waiting | None) -> None:
+        """The server stops: what is not taken yet is not taken any more."""
+        left = [first] if first is not None else []
+        while not self._line.empty():
+            one = self._line.get()
+            left += [one] if one is not None else []
+        refusal = Refused("stopping", headers={"retry-after": "30"})
+        self._loop.call_soon_threadsafe(_tell, left, [refusal] * len(left))
+
+
+def _give_way(counter: _Lane) -> None:
+    """Stand back while people wait at the counter, though not for ever."""
+    end = time.monotonic() + GIVING_WAY_SECONDS
+    while counter.busy and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+
+
+def _tell(group: Sequence[_Waiting], results: Sequence[Outcome | Exception]) -> None:
+    """Hand out the answers, in the event loop; who has gone meanwhile is told when the same comes again."""
+    for one, result in zip(group, results, strict=True):
+        if one.answer.done():
+            continue
+        if isinstance(result, Exception):
+            one.answer.set_exception(result)
+        else:
+            one.answer.set_result(result)

@@ -102,7 +102,7 @@ def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Sa
         with Node.open(home / "node") as node:
             codes = Codes(boxes)
             node.use_catalogue(codes.catalogue())
-            measures.append(_fill(node, codes, say))
+            measures.append(fill(node, codes, say))
             measures.append(_bulk(node, codes, home, sales, say))
             measures += _stages(node, codes, home, say)
             measures += _claims(node, codes, claims, say)
@@ -191,7 +191,7 @@ def _codes(say: Say) -> list[Measure]:
     ]
 
 
-def _fill(node: Node, codes: Codes, say: Say) -> Measure:
+def fill(node: Node, codes: Codes, say: Say) -> Measure:
     """Registered boxes, written straight into the journal: the ground on which the rest is measured."""
     begun = time.perf_counter()
     for first in range(0, codes.boxes, FILL):
