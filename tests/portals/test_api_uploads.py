@@ -173,6 +173,20 @@ def test_good_lines_go_in_and_bad_lines_come_back_with_their_places(till: httpx.
     assert all(one["what"] and one["what_zh"] and one["do"] and one["do_zh"] for one in answer["problems"])
 
 
+def test_a_code_that_is_empty_or_broken_is_named_and_never_dropped(till: httpx.Client) -> None:
+    body = sale(new_box())
+    body["lines"][0]["codes"] += ["", " ", "\0", "8\x000"]
+    answer = till.post("/api/v1/sales", json={"sales": [body]}).json()
+    assert [one["where"] for one in answer["results"]] == ["sales[0].lines[0].codes[0]"]
+    assert [one["where"] for one in answer["problems"]] == [
+        f"sales[0].lines[0].codes[{place}]" for place in (1, 2, 3, 4)
+    ]
+    body["lines"][0]["codes"] = [new_box(), "8" * 501]
+    answer = till.post("/api/v1/sales", json={"sales": [body]}).json()
+    assert answer["results"] == []
+    assert answer["problems"][0]["where"] == "sales[0].lines[0].codes[1]"
+
+
 def test_a_carton_moves_with_what_is_in_it(portal: Portal) -> None:
     carton, box = "(00)361234500000000026", new_box()
     with portal.client(MAKER) as maker:

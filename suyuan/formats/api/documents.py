@@ -194,9 +194,11 @@ def _sale_line(line: models.SaleLine, where: str, said: dict[str, Any], problems
     found: list[tuple[str, str]] = []
     for index, written in enumerate(line.codes):
         place = f"{where}.codes[{index}]"
-        if not written.strip():
+        before = len(problems)
+        read = codes(written, place, problems)
+        if not read and len(problems) == before:
             problems.append(fault("missing", place))
-        found += [(place, code) for code in codes(written, place, problems)]
+        found += [(place, code) for code in read]
     return [Scan(code=code, where=place, **said, **goods) for place, code in found]
 
 

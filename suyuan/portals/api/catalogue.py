@@ -20,9 +20,8 @@ from suyuan.catalogue.mapping import Edge
 from suyuan.catalogue.prefixes import Prefix
 from suyuan.catalogue.product import Product
 from suyuan.codes.recognise import recognise
-from suyuan.intake.desk import day_of
 from suyuan.portals import codec
-from suyuan.portals.api.operation import After, Day, Limit, Next, cursor, operation, place_of, query_of
+from suyuan.portals.api.operation import After, Day, Limit, Next, cursor, day_in, operation, place_of, query_of
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site, site_of
 
@@ -337,20 +336,6 @@ def _blocks(rows: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 # Values
-
-
-def day_in(site: Site, text: str) -> date:
-    """The day that was asked for; today for none.
-
-    Raises:
-        Refused: there is no such day.
-    """
-    if not text:
-        return day_of(site.node.ledger.clock())
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise Refused("field_unusable", where="day", value=text, what="There is no such day.") from error
 
 
 def _holds(row: Any, day: date) -> bool:  # noqa: ANN401  any dated row

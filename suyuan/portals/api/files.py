@@ -113,7 +113,8 @@ async def take_file(request: Request) -> Response:
             found.add(document, await _outcome(request, desk, document))
     answer = found.answer()
     if answer.fatal and not (answer.lines or answer.problems):
-        raise Refused("field_unusable", where="body", what=answer.fatal[0])
+        name = Path(file.name).name  # ours, which says nothing to the sender
+        raise Refused("field_unusable", where="body", what=answer.fatal[0].removeprefix(f"{name}: "))
     return codec.answer(answer)
 
 

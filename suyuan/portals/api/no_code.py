@@ -1,6 +1,5 @@
 """The no-code library: what an institution may settle without a scan, what is left of it, and asking for more."""
 
-import threading
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,8 +23,7 @@ from suyuan.lookup.moment import iso_time
 from suyuan.lookup.owed import remaining
 from suyuan.portals import codec
 from suyuan.portals.access import Scope, caller_of
-from suyuan.portals.api.catalogue import day_in
-from suyuan.portals.api.operation import After, Limit, Next, cursor, operation, place_of, query_of, scope_here
+from suyuan.portals.api.operation import After, Limit, Next, cursor, day_in, operation, place_of, query_of, scope_here
 from suyuan.portals.api.sales import own_parties
 from suyuan.portals.api.uploads import may_speak
 from suyuan.portals.problem import Refused
@@ -34,8 +32,6 @@ from suyuan.views.no_code import list_requests
 from suyuan.views.owed import balances_of
 
 GROUP = "No-code library"
-_CHANGING = threading.Lock()
-"""One change of the catalogue at a time."""
 
 
 class LibraryQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -294,7 +290,7 @@ def _decide(site: Site, scope: Scope, decision: Decision) -> Answered:
     asked = msgspec.convert({name: value for name, value in events[0].detail.items() if name != "step"}, NoCodeRequest)
     answered = decide_no_code(node.desk, decision)
     if answered.state == "accepted" and decision.accepted:
-        with _CHANGING:
+        with node.catalogue_lock:
             content = node.catalogue.content
             after = with_entry(content, asked, decision.id, day_of(node.ledger.clock()))
             if after is not content:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from msgspec import Meta
@@ -12,7 +13,7 @@ from suyuan.intake.desk import day_of
 from suyuan.portals import codec
 from suyuan.portals.access import Scope, caller_of, scope_of
 from suyuan.portals.problem import Refused
-from suyuan.portals.site import site_of
+from suyuan.portals.site import Site, site_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Fields = TypeVar("Fields")
@@ -88,6 +89,20 @@ def scope_here(request: Request) -> Scope:
     """What the caller sees today."""
     site = site_of(request)
     return scope_of(caller_of(request), site.node.catalogue, day_of(site.node.ledger.clock()))
+
+
+def day_in(site: Site, text: str) -> date:
+    """The day that was asked for; today for none.
+
+    Raises:
+        Refused: there is no such day.
+    """
+    if not text:
+        return day_of(site.node.ledger.clock())
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Refused("field_unusable", where="day", value=text, what="There is no such day.") from error
 
 
 # Pages of lists

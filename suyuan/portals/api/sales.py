@@ -10,14 +10,13 @@ from starlette.responses import Response
 
 from suyuan.formats.api.answers import yuan
 from suyuan.intake.desk import day_of
-from suyuan.ledger.admission import iso_day
 from suyuan.ledger.box import Box
 from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
 from suyuan.lookup.moment import iso_time
 from suyuan.portals import codec
 from suyuan.portals.access import Scope
-from suyuan.portals.api.operation import After, Day, Next, cursor, operation, place_of, query_of, scope_here
+from suyuan.portals.api.operation import After, Day, Next, cursor, day_in, operation, place_of, query_of, scope_here
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site, site_of
 from suyuan.views.prescriptions import PrescriptionLine, prescription
@@ -79,7 +78,7 @@ async def list_own_sales(request: Request) -> Response:
     """A day's sales."""
     query, site = query_of(request, SalesQuery), site_of(request)
     parties = own_parties(scope_here(request), query.institution)
-    day = query.day or iso_day(site.node.ledger.clock())
+    day = day_in(site, query.day).isoformat()
     return codec.answer(await site.query(_sales, site, parties, day, place_of(query.after), query.limit))
 
 
