@@ -119,9 +119,9 @@ def test_a_message_without_institution_is_its_callers(his: Till) -> None:
 
 def test_the_software_of_a_client_is_kept_with_what_it_said(his: Till) -> None:
     one, other = new_code(), new_code()
-    header = {"headers": {"x-client-software": "maker/his/3.1"}}
-    assert fine(his.post(message("3505", {"selinfo": sale(one)}, fixmedins_soft_fcty="某厂"), **header).json())
-    assert fine(his.post(message("3505", {"selinfo": sale(other)}), **header).json())
+    header = {"x-client-software": "maker/his/3.1"}
+    assert fine(his.post(message("3505", {"selinfo": sale(one)}, fixmedins_soft_fcty="某厂"), headers=header).json())
+    assert fine(his.post(message("3505", {"selinfo": sale(other)}), headers=header).json())
     assert [his.events(code)[0].software for code in (one, other)] == ["某厂", "maker/his/3.1"]
 
 
