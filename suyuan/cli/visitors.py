@@ -6,8 +6,9 @@ from collections import Counter
 import msgspec
 
 from suyuan.catalogue.parties import Party
-from suyuan.lookup.totals import count_all
+from suyuan.lookup.totals import PAGE, count_all
 from suyuan.node import Node
+from suyuan.views.flow import product_key
 
 SELLERS = ("hospital", "pharmacy", "clinic")
 
@@ -43,7 +44,7 @@ def invite_visitors(node: Node) -> Visitors:
     told = Counter(alert["institution"] for alert in alerts)
     parties = {party.code: party for party in node.catalogue.content.parties}
     seller = _busiest(parties, told, SELLERS)
-    firm = _first(parties, "manufacturer")
+    firm = _best_known_firm(node, parties)
     province = node.catalogue.province(seller.region)
     people = (
         ("机构负责人 manager of an institution", "manager", seller.code, "", "/institution"),
@@ -69,6 +70,20 @@ def invite_visitors(node: Node) -> Visitors:
         issued = node.tables.create_credential(party.code)
         keys.append(Key(who, party.code, f"{issued.id}.{issued.secret}"))
     return Visitors(accounts, keys)
+
+
+def _best_known_firm(node: Node, parties: dict[str, Party]) -> Party:
+    """The firm whose goods were sold most often, by the prefixes it holds; any maker where nothing was sold."""
+    holders = {row.product_key: row.holder for row in node.catalogue.content.prefixes if row.holder in parties}
+    sold: Counter[str] = Counter()
+    position: bytes | None = None
+    while True:
+        events, position = node.journal.since(position, PAGE)
+        if not events:
+            break
+        keys = (product_key(event.key) for event in events if event.kind == "sold")
+        sold.update(holders[key] for key in keys if key in holders)
+    return parties[sold.most_common(1)[0][0]] if sold else _first(parties, "manufacturer")
 
 
 def _busiest(parties: dict[str, Party], told: Counter[str], kinds: tuple[str, ...]) -> Party:
