@@ -59,7 +59,10 @@ def test_the_same_sale_again_gets_its_first_answer_and_another_one_does_not(till
 
 def test_the_senders_id_finds_the_answer_whether_in_the_body_or_in_the_header(till: httpx.Client) -> None:
     body = {"sales": [sale(new_box())]}
+    body["sales"][0]["lines"][0]["codes"] += ["8.1E+19", new_box()]
     first = till.post("/api/v1/sales", json=body, headers={"idempotency-key": "till-1-a"})
+    (upload,) = till.get("/api/v1/outcomes", params={"id": "till-1-a"}).json()["uploads"]
+    assert [{**line, "first": True} for line in upload["lines"]] == first.json()["results"]
     again = till.post("/api/v1/sales", json=body, headers={"idempotency-key": "till-1-a"})
     assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
     both = till.post("/api/v1/sales", json={"id": "till-1-b", **body}, headers={"idempotency-key": "till-1-a"})

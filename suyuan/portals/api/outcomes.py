@@ -1,5 +1,6 @@
 """Outcomes: what became of an upload whose sender got no answer, by its id or by the numbers of the business."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -7,13 +8,17 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from suyuan.formats.api.answers import ClaimAnswer, claim_answer
-from suyuan.formats.api.documents import TRANSACTIONS
-from suyuan.formats.document import Outcome
+from suyuan.formats import epcis, nhsa
+from suyuan.formats.api.answers import ClaimAnswer, LineAnswer, claim_answer, line_answer
+from suyuan.formats.api.documents import SHAPES, TRANSACTIONS, read
+from suyuan.formats.document import Document, Outcome, Record
 from suyuan.ledger.events import Event
 from suyuan.ledger.keys import claim_key, message_key
 from suyuan.ledger.ledger import Ledger
+from suyuan.ledger.privacy import SealBroken
+from suyuan.ledger.scan import Result
 from suyuan.lookup.moment import iso_time
+from suyuan.node import Node
 from suyuan.portals import codec
 from suyuan.portals.access import caller_of
 from suyuan.portals.api.operation import operation, query_of, scope_here
@@ -46,22 +51,14 @@ class OutcomesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     institution: Annotated[str, Meta(max_length=40, description="One of those the caller may speak for.")] = ""
 
 
-class LineOutcome(msgspec.Struct, kw_only=True):
-    """What one line was answered, in the order of the upload."""
-
-    status: str
-    reasons: tuple[str, ...]
-    count: int
-    """How many lines in a row were answered so."""
-
-
 class UploadOutcome(msgspec.Struct, kw_only=True):
     """An upload that was taken."""
 
     transaction: str
     kind: str
     received: str
-    lines: list[LineOutcome]
+    lines: list[LineAnswer]
+    """As they were answered, in the order of the upload; places and codes where the message itself was kept."""
     claims: list[ClaimAnswer]
 
 
@@ -126,7 +123,7 @@ def _outcome(site: Site, institution: str, query: OutcomesQuery, name: str) -> O
     ledger = site.node.ledger
     number = getattr(query, name)
     if name == "id":
-        found.uploads = _by_id(ledger, institution, number, query.transaction)
+        found.uploads = _by_id(site.node, institution, number, query.transaction)
         return found
     if name == "receipt" and query.day:
         number = f"{number}@{query.day}"
@@ -147,31 +144,53 @@ def _outcome(site: Site, institution: str, query: OutcomesQuery, name: str) -> O
     return found
 
 
-def _by_id(ledger: Ledger, institution: str, number: str, transaction: str) -> list[UploadOutcome]:
+def _by_id(node: Node, institution: str, number: str, transaction: str) -> list[UploadOutcome]:
     names = (transaction,) if transaction else (*TRANSACTIONS, *EPCIS)
     keys = {name: message_key(institution, name, number) for name in names}
-    histories = ledger.read(keys.values())
+    histories = node.ledger.read(keys.values())
     return [
-        _upload(name, event)
+        _upload(node, name, event)
         for name, key in keys.items()
         for event in histories[key]
         if event.detail and "answers" in event.detail
     ]
 
 
-def _upload(transaction: str, event: Event) -> UploadOutcome:
-    lines: list[LineOutcome] = []
+def _upload(node: Node, transaction: str, event: Event) -> UploadOutcome:
+    given = [answer for answer, count in event.detail["answers"] for _ in range(count)]
+    records = _records(node, transaction, event)
+    if len(records) != len(given):
+        records = [None] * len(given)
+    lines: list[LineAnswer] = []
     claims: list[ClaimAnswer] = []
-    for given, count in event.detail["answers"]:
-        if isinstance(given, dict):
-            verdict = msgspec.convert(given, ClaimVerdict)
+    for record, answer in zip(records, given, strict=True):
+        if isinstance(answer, dict):
+            verdict = msgspec.convert(answer, ClaimVerdict)
             verdict.first = False
             claims.append(claim_answer(verdict, Outcome(received=event.arrived)))
         else:
-            lines.append(LineOutcome(status=given[0], reasons=tuple(given), count=count))
+            where, code = getattr(record, "where", ""), getattr(record, "code", "")
+            lines.append(line_answer(Result(where, code, "", answer[0], tuple(answer), first=False)))
     return UploadOutcome(
         transaction=transaction, kind=event.kind, received=iso_time(event.arrived), lines=lines, claims=claims
     )
+
+
+def _records(node: Node, transaction: str, event: Event) -> Sequence[Record | None]:
+    """What the message said, line by line; nothing where it was not kept or can no longer be read."""
+    sealed = node.journal.document(event.document) if event.document else None
+    if sealed is None:
+        return ()
+    try:
+        raw = node.privacy.unseal(sealed)
+        document: Document
+        if transaction in SHAPES:
+            document = read(transaction, raw)
+        else:
+            document = (epcis if transaction in EPCIS else nhsa).read(raw)
+    except (SealBroken, msgspec.MsgspecError):
+        return ()
+    return document.records
 
 
 def _claims(ledger: Ledger, key: str, name: str, number: str) -> list[ClaimOutcome]:
