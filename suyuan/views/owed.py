@@ -105,6 +105,8 @@ class _Page:
         self.connection = connection
         self.reviews = _reviews_of(connection, [event.key for event in events])
         """Rows under review by box key, as (institution, what was said, fact)."""
+        self.refused = _refused_of(connection, [event.key for event in events if event.kind == "claimed"])
+        """Key and fact of the refusals that are owed, as far as this page may settle them."""
         self.balances: dict[str, dict[str, Any]] = {}
         self.unmapped: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -137,9 +139,12 @@ class _Page:
         """A settlement, or a refusal; the pointer to a settlement says nothing new."""
         if not event.detail or "answer" not in event.detail:
             return
-        self._delete(_ITEMS.c.kind == "refused", _ITEMS.c.key == event.key, _ITEMS.c.line == event.fact)
+        if (event.key, event.fact) in self.refused:
+            self.refused.discard((event.key, event.fact))
+            self._delete(_ITEMS.c.kind == "refused", _ITEMS.c.key == event.key, _ITEMS.c.line == event.fact)
         answer = event.detail["answer"]
         if event.verdict == "refuse":
+            self.refused.add((event.key, event.fact))
             product = next((line["product"] for line in answer["lines"] if line["verdict"] == "refuse"), "")
             self._add(event, "refused", line=event.fact, product=product, amount=answer["refused"])
             return
@@ -338,6 +343,17 @@ def _reviews_of(connection: sa.Connection, keys: Iterable[str]) -> dict[str, lis
         some = open_ones.where(_ITEMS.c.key.in_(wanted[start : start + _KEYS_AT_ONCE]))
         for row in connection.execute(some):
             found.setdefault(row.key, []).append((row.institution, row.said, row.line))
+    return found
+
+
+def _refused_of(connection: sa.Connection, keys: Iterable[str]) -> set[tuple[str, str]]:
+    """Refusals owed under these claim files, as key and fact."""
+    refused = sa.select(_ITEMS.c.key, _ITEMS.c.line).where(_ITEMS.c.kind == "refused")
+    wanted = [key for key in dict.fromkeys(keys) if key.startswith("claim:")]
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        some = refused.where(_ITEMS.c.key.in_(wanted[start : start + _KEYS_AT_ONCE]))
+        found |= {(row.key, row.line) for row in connection.execute(some)}
     return found
 
 

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 from suyuan.ledger.admission import HOUR, iso_day
@@ -124,6 +126,7 @@ class _Page:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
+        self.claims: list[tuple[Any, ...]] = []
         self.channels: dict[tuple[str, str, str], list[int]] = {}
         self.coverage: Parts = {}
         self.batches: Parts = {}
@@ -132,6 +135,7 @@ class _Page:
 
     def write(self) -> None:
         """Add what was gathered to what is there."""
+        self._write_claims()
         _add(self.connection, _COVERAGE, self.coverage)
         _add(self.connection, _BATCHES, self.batches)
         _write(self.connection, _DELAYS, [(*key, count) for key, count in self.delays.items()], {"count": _SUM})
@@ -216,18 +220,15 @@ class _Page:
         day = iso_day(event.event_time)
         self._count_claim(event.actor, day, counts)
         awaiting = {line: [class_of(row["product"]), row["count"]] for line, row in waiting.items()}
-        self.connection.execute(
-            _CLAIMS.insert().values(
-                key=event.key,
-                sequence=event.sequence,
-                institution=event.actor,
-                day=day,
-                counts=json.dumps(counts),
-                awaiting=json.dumps(awaiting),
-            )
-        )
+        row = (event.key, event.sequence, event.actor, day, json.dumps(counts), json.dumps(awaiting))
+        self.claims.append(row)
+
+    def _write_claims(self) -> None:
+        _write(self.connection, _CLAIMS, self.claims, {})
+        self.claims.clear()
 
     def _unsettle(self, event: Event) -> None:
+        self._write_claims()
         own = (_CLAIMS.c.key == event.key, _CLAIMS.c.sequence == event.corrects)
         row = self.connection.execute(_CLAIMS.select().where(*own)).first()
         if row is None:
@@ -237,6 +238,7 @@ class _Page:
         self.connection.execute(_CLAIMS.delete().where(*own))
 
     def _fill(self, event: Event) -> None:
+        self._write_claims()
         own = (_CLAIMS.c.key == event.key, _CLAIMS.c.sequence == event.corrects)
         row = self.connection.execute(_CLAIMS.select().where(*own)).first()
         if row is None:
@@ -312,18 +314,25 @@ def _add(connection: sa.Connection, table: sa.Table, parts: Parts) -> None:
 
 
 def _write(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]], how: dict[str, str]) -> None:
-    """Insert rows, or merge them into those of the same key."""
-    if not rows:
-        return
+    """Insert rows, or merge them into those of the same key.
+
+    The statement goes to the driver as it is: the binding of every value by SQLAlchemy costs more than the database.
+    """
+    if rows:
+        connection.exec_driver_sql(_merging(table.name, tuple(how.items())), rows)
+
+
+@lru_cache
+def _merging(name: str, how: tuple[tuple[str, str], ...]) -> str:
+    table = _METADATA.tables[name]
     statement = insert(table)
     merge: dict[str, Any] = {}
-    for name, way in how.items():
-        old, new = table.c[name], statement.excluded[name]
-        merge[name] = old + new if way == _SUM else sa.func.max(old, new) if way == _LATEST else sa.func.min(old, new)
-    names = [column.name for column in table.columns]
+    for column, way in how:
+        old, new = table.c[column], statement.excluded[column]
+        merge[column] = old + new if way == _SUM else sa.func.max(old, new) if way == _LATEST else sa.func.min(old, new)
     keys = [column.name for column in table.primary_key]
-    merged = statement.on_conflict_do_update(index_elements=keys, set_=merge)
-    connection.execute(merged, [dict(zip(names, row, strict=True)) for row in rows])
+    merged = statement.on_conflict_do_update(index_elements=keys, set_=merge) if merge else statement
+    return str(merged.compile(dialect=sqlite.dialect()))
 
 
 UPLOADS = Uploads()
