@@ -298,6 +298,7 @@ def application(node: Node) -> ASGIApp:
     app.add_exception_handler(Refused, tell_refusal)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(HTTPException, _tell_http)
+    app.add_exception_handler(Exception, _tell_failure)
     return Framed(app, site)
 
 
@@ -327,3 +328,8 @@ async def _tell_http(request: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(error.status_code, "malformed_json")
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return await tell_refusal(request, Refused(code, where=request.url.path, headers=headers))
+
+
+async def _tell_failure(request: Request, _: Exception) -> Response:
+    """Our own fault, in the form its reader takes; the log has what happened (`Framed`)."""
+    return await tell_refusal(request, Refused("internal"))
