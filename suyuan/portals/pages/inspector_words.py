@@ -60,7 +60,7 @@ REPORT_STEPS: dict[str, str] = {
 }
 VERDICT_NAMES: dict[str, str] = {"pay": "Paid", "hold": "On hold", "refuse": "Refused"}
 SCRIPT_TEXTS: dict[str, str] = {
-    "connected": "Live",
+    "connected": "Following",
     "connecting": "Connecting…",
     "lost": "Connection lost, trying again…",
     "paused": "Paused",

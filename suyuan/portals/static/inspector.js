@@ -269,16 +269,21 @@ let regions = setup.regions;
 /** @type {Map<string, string>} */
 const names = new Map();
 
+/** @param {number | string} value */
+const told = (value) => (typeof value === "number" ? value.toLocaleString("en-US") : value.replace("T", " "));
+
 async function refresh() {
   try {
     const answer = await fetch(setup.figures, { headers: { accept: "application/json" } });
     if (!answer.ok) return;
     const figures = await answer.json();
     for (const place of document.querySelectorAll("[data-figure]")) {
-      place.textContent = String(figures[/** @type {HTMLElement} */ (place).dataset.figure ?? ""]).replace("T", " ");
+      place.textContent = told(figures[/** @type {HTMLElement} */ (place).dataset.figure ?? ""]);
     }
     for (const place of document.querySelectorAll("[data-class]")) {
-      place.textContent = String(figures.classes[/** @type {HTMLElement} */ (place).dataset.class ?? ""] ?? 0);
+      const count = figures.classes[/** @type {HTMLElement} */ (place).dataset.class ?? ""] ?? 0;
+      place.textContent = told(count);
+      place.closest("li")?.classList.toggle("hidden", !count);
     }
     regions = figures.regions;
     showTwin(figures.places);
@@ -307,7 +312,7 @@ function showTwin(places) {
     for (const name of ["alerts", "codes", "sales", "paid_yuan", "refused_yuan", "institutions"]) {
       const cell = row.insertCell();
       cell.className = "number";
-      cell.textContent = String(place[name]);
+      cell.textContent = told(place[name]);
     }
     return row;
   });
