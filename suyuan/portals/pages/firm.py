@@ -17,7 +17,8 @@ from suyuan.portals.site import site_of
 WEEKS = 26
 """Weeks on the page; the file has all."""
 BAR = 120
-"""Height of the tallest bar of the chart, in its own units."""
+SLOT = 24
+"""Height of the tallest bar of the chart and width of a week in it, in its own units."""
 
 LEVELS = {
     "county": "%(name)s",
@@ -52,7 +53,7 @@ async def show(request: Request) -> Response:
         "bars": {measure: _bars(flow, measure) for measure in MEASURES},
         "rows": [row for cube in flow.cubes for row in _rows(request, cube)],
         "more": flow.before if flow.cubes and flow.before else 0,
-        "bar": BAR,
+        "size": (WEEKS * SLOT, BAR),
     }
     return page(request, "firm/goods.html", values)
 
@@ -65,13 +66,16 @@ def _before(request: Request) -> int:
 
 
 def _bars(flow: goods.Flow, measure: str) -> list[Bar]:
-    """One bar a week that has anything to tell, the oldest first; heights against the tallest."""
+    """One bar a week that has anything to tell, the oldest first, in its place among the weeks of the page."""
     sums = [(cube.week, sum(block.boxes for block in cube.blocks)) for cube in flow.cubes if cube.measure == measure]
     if not sums:
         return []
-    tallest, first = max(boxes for _, boxes in sums), min(week for week, _ in sums)
-    heights = [(week, boxes, max(2, round(boxes * BAR / tallest))) for week, boxes in reversed(sums)]
-    return [Bar(iso_week(week), boxes, (week - first) * 24, BAR - height, height) for week, boxes, height in heights]
+    tallest, newest = max(boxes for _, boxes in sums), max(cube.week for cube in flow.cubes)
+    bars = []
+    for week, boxes in reversed(sums):
+        height = max(2, round(boxes * BAR / tallest))
+        bars.append(Bar(iso_week(week), boxes, max(0, WEEKS - 1 - newest + week) * SLOT, BAR - height, height))
+    return bars
 
 
 def _rows(request: Request, cube: goods.Cube) -> list[tuple[str, str, str, str, int]]:
