@@ -237,19 +237,26 @@ class RocksJournal:
 
     def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
         """Whole batches after a position, in order of arrival, and the position after them; at least one if any."""
+        records, reached = self.stored_since(position, limit)
+        return [event for record in records for event in unpacked_batch(record)], reached
+
+    def stored_since(self, position: bytes | None, limit: int) -> tuple[list[bytes], bytes]:
+        """The same batches as stored (`packed.unpacked_batch`), for who unpacks them elsewhere."""
         last = self._last_batch
         reached = batches_before(position, last)
-        events: list[Event] = []
+        found: list[bytes] = []
+        events = 0
         records = self._scan(self._families["log"], position_of(reached + 1))
         while reached < last:
             stored, record = next(records, (b"", b""))
             if stored != position_of(reached + 1):
                 raise self._unreadable(f"batch {reached + 1} is missing from its log")
-            if events and len(events) + batch_size(record) > limit:
+            events += batch_size(record)
+            if found and events > limit:
                 break
-            events += unpacked_batch(record)
+            found.append(record)
             reached += 1
-        return events, position_of(reached)
+        return found, position_of(reached)
 
     def due(self, until: int, limit: int) -> list[Deadline]:
         """Open deadlines up to `until` (µs UTC), earliest first, as (deadline, key, sequence)."""
