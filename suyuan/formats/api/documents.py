@@ -1,6 +1,7 @@
 """Bodies of our own JSON read into documents: good lines go in, bad lines are named and stay out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, get_args
 
@@ -89,6 +90,8 @@ def _references(given: models.References) -> dict[str, str]:
 _NUMBERS = models.References.__struct_fields__
 
 
+DIGITS = 20
+"""Length of the codes that nearly all boxes carry: nothing more need be asked of such a text here."""
 LASTING = frozenset({"settlement", "order", "visit", "original", "delivery", "bill"})
 """Numbers that name a fact for ever. A receipt restarts daily: with it, or with none of them, the time says which."""
 
@@ -153,53 +156,70 @@ def _sale(sale: models.Sale, where: str, problems: list[Problem], kind: Kind) ->
     values = _Values(where, problems)
     references, time = _references(sale.references), values.time(sale.time)
     _time_said(values, references, time)
-    said: dict[str, Any] = {
-        "kind": kind,
-        "event_time": time,
-        "references": references,
-        "person": _person(sale.person),
-        "prescriber": _prescriber(sale.prescriber),
-        "fund": sale.fund,
-    }
     if values.refused:
         return []
+    said = Scan(
+        kind=kind,
+        code="",
+        where=where,
+        event_time=time,
+        references=references,
+        person=_person(sale.person),
+        prescriber=_prescriber(sale.prescriber),
+        fund=sale.fund,
+    )
     records: list[Record] = []
     for index, line in enumerate(sale.lines):
         if isinstance(line, models.SaleLine):
-            records += _sale_line(line, f"{where}.lines[{index}]", said, problems)
+            _sale_line(line, f"{where}.lines[{index}]", said, problems, records)
     return records
 
 
-def _sale_line(line: models.SaleLine, where: str, said: dict[str, Any], problems: list[Problem]) -> list[Record]:
+def _sale_line(line: models.SaleLine, where: str, said: Scan, problems: list[Problem], records: list[Record]) -> None:
+    """Add the scans of one line; `said` is what the receipt says of all its lines, and is copied: that costs least."""
     values = _Values(where, problems)
-    goods: dict[str, Any] = {
-        "line": line.line,
-        "product": line.product,
-        "item": line.item,
-        "quantity": values.count(line.quantity) if line.quantity != "1" else "1",
-        "split": line.split,
-        "price": values.money(line.price, "price"),
-        "amount": values.money(line.amount, "amount"),
-        "lot": line.lot,
-        "expiry": values.date(line.expiry, "expiry", end=True) if line.expiry else "",
-        "made": values.date(line.made, "made") if line.made else "",
-        "no_code": line.no_code,
-    }
+    scan = copy(said)
+    scan.where, scan.line, scan.product, scan.item = where, line.line, line.product, line.item
+    scan.split, scan.lot, scan.no_code = line.split, line.lot, line.no_code
+    if line.quantity != "1":
+        scan.quantity = values.count(line.quantity)
+    if line.price:
+        scan.price = values.money(line.price, "price")
+    if line.amount:
+        scan.amount = values.money(line.amount, "amount")
+    if line.expiry:
+        scan.expiry = values.date(line.expiry, "expiry", end=True)
+    if line.made:
+        scan.made = values.date(line.made, "made")
     if not line.codes and not (line.product or line.item):
         values.note("nothing_named", "product")
     if values.refused:
-        return []
+        return
     if not line.codes:
-        return [Scan(code="", where=where, **said, **goods)]
-    found: list[tuple[str, str]] = []
-    for index, written in enumerate(line.codes):
-        place = f"{where}.codes[{index}]"
-        before = len(problems)
-        read = codes(written, place, problems)
-        if not read and len(problems) == before:
-            problems.append(fault("missing", place))
-        found += [(place, code) for code in read]
-    return [Scan(code=code, where=place, **said, **goods) for place, code in found]
+        records.append(scan)
+    records += _coded(scan, line.codes, problems)
+
+
+def _coded(scan: Scan, written: Sequence[str], problems: list[Problem]) -> Iterator[Scan]:
+    """The scan of a line for each of its codes."""
+    line = scan.where
+    for index, text in enumerate(written):
+        where = f"{line}.codes[{index}]"
+        for code in _codes(text, where, problems):
+            coded = copy(scan)
+            coded.code, coded.where = code, where
+            yield coded
+
+
+def _codes(written: str, place: str, problems: list[Problem]) -> Sequence[str]:
+    """The codes in one text; what is none is named, never dropped."""
+    if len(written) == DIGITS and written.isascii() and written.isdigit():
+        return (written,)
+    before = len(problems)
+    found = codes(written, place, problems)
+    if not found and len(problems) == before:
+        problems.append(fault("missing", place))
+    return found
 
 
 def _package(row: models.PackageLine, where: str, problems: list[Problem]) -> list[Record]:
