@@ -435,3 +435,39 @@ def test_the_desk_refuses_what_is_not_its_own(desks: Desks) -> None:
         }
         [result] = client.post("/api/v1/desk/send", json=undo).json()["results"]
         assert result["status"] == "undo_not_found"
+
+
+def test_a_basket_that_was_refused_as_a_whole_waits_for_a_person(desks: Desks, browser: Any) -> None:
+    desk = Desk(desks, browser, "ann")
+    desk.page.evaluate(_REFUSE_ONE_BASKET)
+    desk.scan_and_read(box(1))
+    desk.page.keyboard.press("F9")
+    desk.page.wait_for_selector("[data-state=failed]")
+    assert "A field cannot be used" in desk.page.inner_text("[data-state=failed]")
+    desk.page.get_by_role("button", name="重新提交").click()
+    desk.page.wait_for_selector("[data-state=sent]")
+    desks.stop()
+    assert about(desks.facts(), key(1)) == [(key(1), "received", "accepted")]
+
+
+_REFUSE_ONE_BASKET = """() => {
+  const real = window.fetch;
+  window.fetch = (address, options) => {
+    if (!String(address).endsWith("/desk/send") || window.refused) return real(address, options);
+    window.refused = true;
+    return Promise.resolve(new Response(JSON.stringify({ title: "A field cannot be used." }), { status: 422 }));
+  };
+}"""
+
+
+def test_a_box_and_then_its_carton_are_counted_once(desks: Desks, browser: Any) -> None:
+    packed = [box(number) for number in (21, 22)]
+    filled = {"action": "packed", "parent": CARTON, "children": packed, "time": "2026-03-09T08:00:00+08:00"}
+    post(desks, MAKER, "packages", {"packages": [filled]})
+    desk = Desk(desks, browser, "ann")
+    desk.scan_and_read(box(21))
+    desk.scan_and_read(CARTON)
+    eventually(lambda: desk.count() == 2)
+    desk.send()
+    desks.stop()
+    assert [event.key for event in desks.facts("received")] == [key(21), key(22)]

@@ -39,14 +39,12 @@ SCRIPT_TEXTS: dict[str, str] = {
     "removed": "Removed: {0}",
     "remove": "Remove {0}",
     "boxes": "{0} of {1} boxes",
-    "here": "in the box",
     "accept": "Accept",
     "refuse": "Refuse",
     "refused": "Refused: {0}",
     "sold_there": "{0}, {1}",
     "hospital": "a hospital",
     "pharmacy": "a pharmacy",
-    "reason_needed": "Say why it is refused.",
     "report": "Report it with photos",
     "conflicts": "Look at it",
     "sound_on": "Sound is on",
@@ -55,6 +53,8 @@ SCRIPT_TEXTS: dict[str, str] = {
     "retail": "This is the retail barcode, not the trace code.",
     "storage": "This browser keeps nothing: scans would be lost. Leave private browsing, or send at once.",
     "codes": "codes",
+    "again": "Send again",
+    "give_up": "Give it up",
     "result": "{0} taken, {1} with a remark, {2} not taken",
 }
 """What the script says, by name; the page gives it in the reader's language."""

@@ -79,38 +79,84 @@ export class Store {
     });
   }
 
+  /** @param {Basket} basket */
+  async remove(basket) {
+    await this.write(BASKETS, (store) => store.delete(/** @type {number} */ (basket.number)));
+  }
+
   /** Forget what was sent: all but the last few, or all of it. @param {number} most */
   async forget(most = KEEP_SENT) {
     const sent = (await this.baskets()).filter((one) => one.state === "sent");
     for (const one of sent.slice(0, Math.max(0, sent.length - most))) {
-      await this.write(BASKETS, (store) => store.delete(/** @type {number} */ (one.number)));
+      await this.remove(one);
     }
   }
+}
+
+/** The same where a browser keeps nothing: for as long as the page is open. */
+export class MemoryStore {
+  constructor() {
+    /** @type {Map<string, unknown>} */
+    this.values = new Map();
+    /** @type {Basket[]} */
+    this.all = [];
+  }
+
+  /** @param {string} name @returns {Promise<any>} */
+  async kept(name) { return structuredClone(this.values.get(name)); }
+
+  /** @param {string} name @param {unknown} value */
+  async keep(name, value) { this.values.set(name, structuredClone(value)); }
+
+  async baskets() { return structuredClone(this.all); }
+
+  /** @param {Basket} basket */
+  async put(basket) {
+    basket.number ??= this.all.length + 1;
+    this.all = [...this.all.filter((one) => one.number !== basket.number), structuredClone(basket)].sort((a, b) => Number(a.number) - Number(b.number));
+  }
+
+  /** @param {Basket} basket @param {string} name @param {unknown} emptied */
+  async queue(basket, name, emptied) {
+    await this.put(basket);
+    await this.keep(name, emptied);
+  }
+
+  /** @param {Basket} basket */
+  async remove(basket) { this.all = this.all.filter((one) => one.number !== basket.number); }
+
+  async forget() { /* a page that is closed forgets everything */ }
 }
 
 const FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 60_000;
 
 /** Sends what is queued, one basket after the other, in order; never two at once, not even from two windows. */
 export class Sender {
-  /** @param {Store} store @param {() => string} institution Whose baskets may be sent now; empty for none. @param {(event: "changed" | "offline" | "online" | "signed_out") => void} tell */
+  /** @param {Store | MemoryStore} store @param {() => string} institution Whose baskets may be sent now; empty for none. @param {(event: "changed" | "offline" | "online" | "signed_out") => void} tell */
   constructor(store, institution, tell) {
     this.store = store;
     this.institution = institution;
     this.tell = tell;
     this.wait = FIRST_WAIT_MS;
     this.running = false;
+    this.again = false;
     /** @type {number | undefined} */
     this.timer = undefined;
   }
 
   /** Send now, if there is something and somebody to send for. */
   async drain() {
+    // What was queued while the last look found nothing is looked for once more.
+    this.again = true;
     if (this.running) return;
     this.running = true;
     clearTimeout(this.timer);
     try {
-      const alone = navigator.locks;
-      await (alone ? alone.request("suyuan-desk", () => this.sendAll()) : this.sendAll());
+      while (this.again) {
+        this.again = false;
+        const alone = navigator.locks;
+        await (alone ? alone.request("suyuan-desk", () => this.sendAll()) : this.sendAll());
+      }
     } finally {
       this.running = false;
     }

@@ -1,7 +1,7 @@
 // @ts-check
 // The scan screen: every scan is kept on this device at once, checked when connected, and sent as a basket.
 
-import { Sender, Store } from "./offline.js";
+import { MemoryStore, Sender, Store } from "./offline.js";
 import { listen } from "./wedge.js";
 
 /** @type {Record<string, string>} */
@@ -81,7 +81,7 @@ function keepSetting(/** @type {string} */ name, /** @type {string} */ value) {
 
 // State
 
-/** @type {Store | undefined} */
+/** @type {Store | MemoryStore | undefined} */
 let store;
 /** @type {Identity | undefined} */
 let me;
@@ -110,7 +110,10 @@ function warnStorage() {
 
 async function scan(/** @type {string} */ raw) {
   const text = raw.replace(/^[\s]+|[\s]+$/g, "");
-  if (!text || document.querySelector("dialog[open]")) return;
+  if (!text) return;
+  dialog("helping").close();
+  // A question waits for its answer: the scan is not taken, and not in silence.
+  if (dialog("refusing").open) return beep("bad");
   if (!me) return tell("bad", texts.stranger);
   if (open.rows.length >= BASKET_MAX) return tell("bad", texts.full);
   const same = twin(text);
@@ -158,7 +161,9 @@ async function check(rows) {
 function learn(row, told) {
   Object.assign(row, { text: told.text, word: told.word, tone: told.tone, meaning: words(told, "meaning"), action: words(told, "action"), product: told.product, count: told.count });
   const off = new Set(row.children.filter((child) => child.off).map((child) => child.key));
-  row.children = told.children.map((/** @type {Child} */ child) => ({ ...child, off: off.has(child.key) }));
+  // A box that was scanned for itself is not counted again with its carton.
+  const alone = new Set(open.rows.filter((other) => other !== row).map((other) => plain(other.text)));
+  row.children = told.children.map((/** @type {Child} */ child) => ({ ...child, off: off.has(child.key) || alone.has(plain(child.code)) }));
   const there = told.kind_of_place ? say("sold_there", texts[told.kind_of_place], told.month) : "";
   row.about = [there, ...told.holds, told.lot, told.expiry].filter(Boolean).join(" · ");
   if (told.word === "not_a_code") open.rows = open.rows.filter((other) => other !== row);
@@ -345,6 +350,7 @@ function drawBasket(/** @type {import("./offline.js").Basket} */ basket) {
   const item = make("li", { "data-tone": tone, "data-state": basket.state },
     make("p", {}, make("span", { class: "mark", "aria-hidden": "true" }, SYMBOLS[tone]), ` ${clock(basket.made)} · ${summary} · `, make("b", {}, state),
       results.length && !basket.undoes ? ` · ${say("result", results.length - bad.length - remarks.length, remarks.length, bad.length)}` : "", basket.why ? ` ${basket.why}` : ""));
+  if (basket.state === "failed") item.append(drawFailed(basket));
   const list = make("ul");
   for (const one of results.filter((found) => found.tone !== "good")) {
     const row = basket.rows.find((scanned) => scanned.id === one.id);
@@ -355,6 +361,22 @@ function drawBasket(/** @type {import("./offline.js").Basket} */ basket) {
   for (const row of basket.rows.filter((scanned) => scanned.undone)) list.append(make("li", {}, make("code", {}, row.code), ` ${texts.undone}`));
   if (list.childElementCount) item.append(list);
   return item;
+}
+
+/** What was refused as a whole is sent again or given up by a person, never by itself. @param {import("./offline.js").Basket} basket */
+function drawFailed(basket) {
+  const again = make("button", { type: "button" }, texts.again);
+  again.addEventListener("click", async () => {
+    await store?.put({ ...basket, state: "queued", why: "" });
+    await drawBaskets();
+    await sender().drain();
+  });
+  const give = make("button", { type: "button", class: "bad" }, texts.give_up);
+  give.addEventListener("click", async () => {
+    await store?.remove(basket);
+    await drawBaskets();
+  });
+  return make("div", { class: "row" }, again, give);
 }
 
 // Check before receiving
@@ -536,8 +558,9 @@ async function start() {
     me = await store.kept("me");
   } catch {
     warnStorage();
+    store = new MemoryStore();
   }
-  theSender = new Sender(/** @type {Store} */ (store), () => (signedIn ? me?.institution ?? "" : ""), (event) => {
+  theSender = new Sender(store, () => (signedIn ? me?.institution ?? "" : ""), (event) => {
     if (event === "signed_out") setSigned(false);
     else if (event === "changed") drawBaskets();
     else setConnected(event === "online");
