@@ -227,7 +227,7 @@ def test_software_makes_no_keys_and_gives_no_delegations(portal: Portal) -> None
 def test_an_administrator_alone_makes_no_key_of_anybody(portal: Portal) -> None:
     with Browser(portal, "administrator") as keeper, Browser(portal, "security_officer") as officer:
         asked = keeper.client.post("/api/v1/keys", json={"party": HOSPITAL_B, "label": "new till"})
-        assert asked.status_code == 202
+        assert asked.status_code == 201
         assert asked.json()["secret"] == ""
         waiting = asked.json()["waiting"]
         assert keeper.send(f"/admin/requests/{waiting}", "/admin", decision="approve").status_code == 403

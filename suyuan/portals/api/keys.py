@@ -108,7 +108,7 @@ async def list_keys(request: Request) -> Response:
     GROUP,
     "A new key of the own party, with a secret or for an SM2 public key",
     about="The secret is shown this once. An administrator may ask for a key of any party; a security officer approves "
-    "it and hands it over, and the answer is 202 with the id of the request.",
+    "it and hands it over, and the answer has the id of the request in place of the secret.",
     body=KeyBody,
     answer=NewKey,
     status=201,
@@ -122,7 +122,7 @@ async def issue_key(request: Request) -> Response:
     if caller.role in KEEPERS:
         await recorded(request, "account.key.ask", party, body.label)
         asked = await site.query(keys.ask, site.node, caller, party, body.label)
-        return codec.answer(NewKey(id="", party=party, secret="", waiting=asked.id), 202)
+        return codec.answer(NewKey(id="", party=party, secret="", waiting=asked.id), 201)
     await recorded(request, "account.key.issue", party, body.label)
     if body.public_key:
         made = await site.query(keys.register, site.node, caller, body.public_key, body.label, body.networks)
@@ -258,7 +258,9 @@ async def delegate(request: Request) -> Response:
     return codec.answer(row_of(made), 201)
 
 
-@operation("endDelegation", GROUP, "Take a delegation back at once", body=EndBody, answer=DelegationList)
+@operation(
+    "endDelegation", GROUP, "Take a delegation back at once", body=EndBody, answer=DelegationList, errors=("not_found",)
+)
 async def end_delegation(request: Request) -> Response:
     """The end of a delegation; what is left."""
     site, body = site_of(request), await codec.read_body(request, _END_BODY)
