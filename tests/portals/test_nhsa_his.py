@@ -24,7 +24,7 @@ class Workplace:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         named = (self.portal.address, HOSPITAL_A, self.paasid, self.token, str(self.books), CODE, WHOLE)
-        command = [sys.executable, "-S", str(CLIENT), *named, *options]
+        command = [sys.executable, "-S", str(CLIENT), *options, "--", *named]  # a secret may begin with a dash
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def die_while(self, step: str) -> None:
