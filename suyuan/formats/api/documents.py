@@ -98,7 +98,7 @@ LASTING = frozenset({"settlement", "order", "visit", "original", "delivery", "bi
 
 def _time_said(values: _Values, references: dict[str, str], time: int) -> None:
     """Sent again tomorrow, the same fact must be known as the same: by a number, or by the time when it happened."""
-    if not time and LASTING.isdisjoint(references):
+    if not time and not values.refused and LASTING.isdisjoint(references):
         values.note("missing", "time")
 
 
@@ -385,19 +385,18 @@ def read(name: str, raw: bytes) -> Document:
     """
     shape = SHAPES[name]
     problems: list[Problem] = []
+    records: list[Record] = []
     try:
         body = _WHOLE[name].decode(raw)
-        rows = getattr(body, shape.rows)
+        loose = False
     except msgspec.ValidationError:
         body = _LOOSE[name].decode(raw)
-        rows = [
-            _row(shape, member, f"{shape.rows}[{index}]", problems)
-            for index, member in enumerate(getattr(body, shape.rows))
-        ]
-    records: list[Record] = []
-    for index, row in enumerate(rows):
+        loose = True
+    for index, member in enumerate(getattr(body, shape.rows)):
+        where = f"{shape.rows}[{index}]"
+        row = _row(shape, member, where, problems) if loose else member
         if row is not None:
-            records += shape.records(row, f"{shape.rows}[{index}]", problems)
+            records += shape.records(row, where, problems)
     return _document(name, body, raw, records, problems)
 
 
