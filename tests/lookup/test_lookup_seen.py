@@ -88,7 +88,7 @@ def test_persons_and_what_leads_to_them_are_shown_to_an_inspector_with_a_reason_
     assert any(chapter.person.startswith("p1") for chapter in with_reason.chapters)
     assert any("receipt" in chapter.references for chapter in with_reason.chapters)
     for reader in ("drug_regulator", "agency", "institution", "firm"):
-        sight = Sight(reader, frozenset({PHARMACY_P}), "44", persons=True)  # type: ignore[arg-type]
+        sight = Sight(reader, frozenset({PHARMACY_P}), "44", persons=True)
         assert not any(chapter.person or chapter.prescriber for chapter in seen(field, sight).chapters)
 
 
