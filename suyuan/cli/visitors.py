@@ -46,14 +46,15 @@ def invite_visitors(node: Node) -> Visitors:
     seller = _busiest(parties, told, SELLERS)
     firm = _best_known_firm(node, parties)
     province = node.catalogue.province(seller.region)
+    agency, office, ministry, regulator = _found_authorities(node, province)
     people = (
         ("机构负责人 manager of an institution", "manager", seller.code, "", "/institution"),
         ("机构操作员 clerk at the counter", "clerk", seller.code, "", "/scan"),
         ("生产企业 manufacturer", "firm", firm.code, "", "/firm"),
-        ("经办 clerk of the agency", "agency", "", province, "/inspector"),
-        ("省级监管 inspector of a province", "inspector", "", province, "/inspector"),
-        ("国家监管 inspector of the nation", "inspector", "", "", "/inspector"),
-        ("药监 drug regulator", "drug_regulator", "", "", "/inspector"),
+        ("经办 clerk of the agency", "agency", agency, province, "/inspector"),
+        ("省级监管 inspector of a province", "inspector", office, province, "/inspector"),
+        ("国家监管 inspector of the nation", "inspector", ministry, "", "/inspector"),
+        ("药监 drug regulator", "drug_regulator", regulator, "", "/inspector"),
         ("系统管理员 administrator", "administrator", "", "", "/admin"),
         ("安全管理员 security officer", "security_officer", "", "", "/admin"),
         ("审计员 auditor", "auditor", "", "", "/audit"),
@@ -70,6 +71,25 @@ def invite_visitors(node: Node) -> Visitors:
         issued = node.tables.create_credential(party.code)
         keys.append(Key(who, party.code, f"{issued.id}.{issued.secret}"))
     return Visitors(accounts, keys)
+
+
+def _found_authorities(node: Node, province: str) -> list[str]:
+    """Authorities in whose name officials answer: an agency and an inspectorate of the province, and two of the nation.
+
+    Whoever reads an answer learns the authority, never the official.
+    """
+    name = node.catalogue.region_name(province)
+    found = [
+        Party(f"A{province}00001", f"示例{name}医保中心", "agency", province, synthetic=True),
+        Party(f"S{province}00001", f"示例{name}医保监管处", "inspector", province, synthetic=True),
+        Party("S00000000001", "示例国家医保监管司", "inspector", synthetic=True),
+        Party("D00000000001", "示例国家药监部门", "drug_regulator", synthetic=True),
+    ]
+    content = node.tables.load_catalogue()
+    content.parties += found
+    node.tables.save_catalogue(content, ["parties"])
+    node.reload_catalogue()
+    return [party.code for party in found]
 
 
 def _best_known_firm(node: Node, parties: dict[str, Party]) -> Party:
