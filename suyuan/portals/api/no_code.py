@@ -295,5 +295,5 @@ def _decide(site: Site, scope: Scope, decision: Decision) -> Answered:
             after = with_entry(content, asked, decision.id, day_of(node.ledger.clock()))
             if after is not content:
                 node.tables.save_catalogue(after, ["no_code"])
-                node.use_catalogue(after)
+                node.reload_catalogue()  # from the tables, where others may have changed theirs
     return answered
