@@ -27,6 +27,8 @@ FORM_HEADER = "x-form-token"
 
 FORM_KINDS = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 """What a page of another site can send without asking first; everything else it cannot send at all."""
+SIGN_IN = "/sign-in"
+"""Its form may have been opened before a sign-in in another tab; that our own page sent it is checked there."""
 PEEK = 64 << 10
 """Bytes at the begin of a form within which its token stands: it is the first field."""
 
@@ -189,7 +191,7 @@ async def checked_body(request: Request, receive: Receive) -> Receive:
         return _held_to(digest, receive)
     unsafe = request.method not in {"GET", "HEAD", "OPTIONS"}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not token or not unsafe or kind not in FORM_KINDS:
+    if not token or not unsafe or kind not in FORM_KINDS or request.url.path == SIGN_IN:
         return receive
     if hmac.compare_digest(request.headers.get(FORM_HEADER, "").encode(), token.encode()):
         return receive

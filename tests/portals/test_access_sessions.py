@@ -48,8 +48,7 @@ def test_behind_a_proxy_with_tls_the_cookie_is_secure(tmp_path_factory: pytest.T
 def test_each_sign_in_has_a_new_session_and_ends_the_one_before(portal: Portal) -> None:
     with Browser(portal, "clerk") as browser:
         first = browser.client.cookies[COOKIE]
-        again = {"name": "clerk", "password": PASSWORD}
-        browser.client.post("/sign-in", data={**again, "form_token": browser.token("/account")})
+        browser.client.post("/sign-in", data={"name": "clerk", "password": PASSWORD})
         assert browser.client.cookies[COOKIE] != first
         planted = httpx.get(f"{portal.address}/api/v1/me", cookies={COOKIE: first})
         assert planted.json()["role"] == "citizen"
@@ -109,6 +108,14 @@ def test_a_form_without_the_token_of_its_page_or_with_another_ones_is_refused(po
         assert browser.client.post("/account/keys", data={"label": "by script"}, headers=header).status_code == 200
         shown = browser.get("/account").text
         assert all(label in shown for label in ("right", "in parts", "by script"))
+
+
+def test_a_signed_in_person_shows_a_photo_with_the_form_of_the_first_page(portal: Portal) -> None:
+    with Browser(portal, "clerk") as browser:
+        picture = {"form_token": (None, browser.token("/")), "photo": ("a.png", b"no picture", "image/png")}
+        assert browser.client.post("/check/photo", files=picture).status_code != 403
+        del picture["form_token"]
+        assert browser.client.post("/check/photo", files=picture).status_code == 403
 
 
 @pytest.mark.parametrize(
