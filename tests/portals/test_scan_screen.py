@@ -292,6 +292,7 @@ def test_a_refused_box_is_kept_as_evidence_with_its_reason(desks: Desks, browser
     assert "拒收" in desk.page.inner_text("#rows li")
     desk.scan_and_read(box(1))
     desk.page.keyboard.press("F7")
+    assert axe(desk.page) == []
     desk.page.select_option("#reason", label="包装开启或破损")
     desk.page.fill("#words", "封签破损，随货单无此批号")
     desk.page.click("#refuseform button[type=submit]")

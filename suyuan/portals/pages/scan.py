@@ -40,7 +40,7 @@ SCRIPT_TEXTS: dict[str, str] = {
     "remove": "Remove {0}",
     "boxes": "{0} of {1} boxes",
     "accept": "Accept",
-    "refuse": "Refuse",
+    "refuse": "Refuse it",
     "refused": "Refused: {0}",
     "sold_there": "{0}, {1}",
     "hospital": "a hospital",
