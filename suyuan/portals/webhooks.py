@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import secrets
 import socket
+from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import httpx
@@ -90,6 +91,10 @@ class Courier:
                 wanted = wanted_within(scope, webhook.filters)
                 reached = max(reached, webhook.cursor)
                 alerts, reached = await self.live.after(reached, wanted, BATCH)
+                if alerts and not await self.site.query(self.may_be_told, webhook):
+                    words = "订阅方账号或密钥已停用 its owner's account or keys were ended"
+                    await self.site.query(self.webhooks.change, identity, state="paused", words=words)
+                    return
                 if alerts:
                     await self.deliver(webhook, scope, alerts)
                     await self._acknowledged(webhook, len(alerts), reached)
@@ -115,6 +120,17 @@ class Courier:
         names = ("role", "party", "person", "region", "fund")
         caller = msgspec.convert({name: getattr(webhook, name) for name in names}, Caller)
         return scope_of(caller, self.site.node.catalogue, day_of(self.site.node.ledger.clock()))
+
+    def may_be_told(self, webhook: Webhook) -> bool:
+        """Whether its owner could still come in: a person with the same role, or a party with any key that is good."""
+        tables, now = self.site.node.tables, datetime.now(UTC)
+        if webhook.person:
+            person = tables.person(webhook.person)
+            return person is not None and not person.disabled and person.role == webhook.role
+        return any(
+            key.revoked is None and (key.valid_until is None or key.valid_until > now)
+            for key in tables.list_credentials(webhook.party)
+        )
 
     async def deliver(self, webhook: Webhook, scope: Scope, alerts: list[Alert], *, test: bool = False) -> None:
         """Send one batch and see that the receiver has taken it.

@@ -7,11 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from live_watch import Receiver, sell_twice
+from live_watch import Receiver, new_code, sell, sell_twice
 from portal import AGENCY, FAR_INSPECTOR, INSPECTOR, Portal, eventually
 from story import HOSPITAL_A, MAKER, PHARMACY_P
 
 from suyuan.portals.signatures import hmac_sm3
+from suyuan.storage.tables import Tables
+from suyuan.storage.webhooks import Webhooks
 
 SETTINGS = 'policy = "strict"\nblock_cache_mb = 16\nwebhook_private = true\n'
 PATH = "/api/v1/webhooks"
@@ -217,6 +219,35 @@ def test_a_dead_receiver_is_given_up_with_words_and_goes_on_when_asked(tmp_path:
         with Receiver(receiver.port) as again:
             inspector.post(f"{path}/resume")
             eventually(lambda: again.codes == [code])
+
+
+def test_who_may_no_longer_come_in_is_told_no_more(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node", SETTINGS) as portal, Receiver() as receiver, portal.client(PHARMACY_P) as pharmacy:
+        path = f"{PATH}/{subscribe(pharmacy, receiver.url)['id']}"
+        told = sell_twice(portal, HOSPITAL_A, PHARMACY_P)
+        eventually(lambda: receiver.codes == [told])
+        with Tables.open(portal.folder / "tables.sqlite") as tables:
+            # A later key takes the place of the first; the webhook is the party's and goes on.
+            issued = tables.create_credential(PHARMACY_P)
+            tables.revoke(portal.keys[PHARMACY_P].partition(".")[0])
+        with portal.client(headers={"authorization": f"Bearer {issued.id}.{issued.secret}"}) as again:
+            code = new_code()
+            sell(again, code)
+            sell(again, code, person="2")
+            eventually(lambda: receiver.codes == [told, code])
+            with portal.client(HOSPITAL_A) as hospital:
+                unheard = new_code()
+                sell(again, unheard)
+                with Tables.open(portal.folder / "tables.sqlite") as tables:
+                    tables.revoke(issued.id)
+                sell(hospital, unheard, person="2")
+        hooks = Webhooks.open(portal.folder / "webhooks.sqlite")
+        hook = eventually(lambda: next((hook for hook in hooks.all() if hook.state == "paused"), None))
+        hooks.close()
+    assert path.endswith(hook.id)
+    assert hook.state == "paused"
+    assert "ended" in hook.words
+    assert unheard not in receiver.codes
 
 
 def test_a_killed_server_delivers_everything_after_its_restart(tmp_path: Path) -> None:
