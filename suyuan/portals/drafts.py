@@ -23,6 +23,7 @@ from suyuan.formats.summary import Summary, fate_of, faults_of
 from suyuan.formats.tables import delimiter_of
 from suyuan.intake.upload import DATA_TYPES
 from suyuan.ledger.scan import Result, Scan
+from suyuan.ledger.statuses import STATUS
 from suyuan.settlement.claim import ClaimVerdict
 
 FILE_BYTES_MAX = 64 << 20
@@ -264,9 +265,32 @@ def _rows(document: Document, outcome: Outcome) -> Iterator[DraftRow]:
         )
     for result in outcome.results:
         if isinstance(result, ClaimVerdict):
-            yield DraftRow(where=place, fate=fate_of(result), status=result.verdict, what="; ".join(result.problems))
+            yield from _claim_rows(place, result)
         else:
             yield _row(place, result)
+
+
+def _claim_rows(place: str, verdict: ClaimVerdict) -> Iterator[DraftRow]:
+    """A claim by its lines; what concerns all of it stands first."""
+    fate = fate_of(verdict)
+    if verdict.problems or not verdict.lines:
+        words = "; ".join(verdict.problems)
+        yield DraftRow(where=place, fate=fate, status=verdict.verdict, what=words, what_zh=words)
+    for line in verdict.lines:
+        status = STATUS[line.status]
+        yield DraftRow(
+            where=place + line.where,
+            fate=fate,
+            status=line.status,
+            code=line.product,
+            what=f"{line.verdict}: {status.meaning}",
+            what_zh=f"{_VERDICTS_ZH[line.verdict]}：{line.message or status.meaning_zh}",
+            do=status.next_action,
+            do_zh=line.next_action or status.next_action_zh,
+        )
+
+
+_VERDICTS_ZH = {"pay": "支付", "hold": "暂缓", "refuse": "拒付"}
 
 
 def _row(place: str, result: Result) -> DraftRow:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,7 @@ def test_any_file_is_answered_with_words(desks: Desks) -> None:
         "table.csv": "no,such,columns\n1,2,3\n",
         "message.json": message % (f"{HOSPITAL_A}000000000000000099", HOSPITAL_A),
         "stranger.json": message % (f"{PHARMACY_Q}000000000000000099", PHARMACY_Q),
+        "claim.json": _claim_message(),
         "lines.jsonl": f'{{"kind":"received","code":"{box(31)}"}}\n{{"kind":"nope"}}\n{{broken\n',
     }
     with desks.client(HOSPITAL_A, headers={"accept-language": "en"}) as client:
@@ -264,6 +266,30 @@ def test_any_file_is_answered_with_words(desks: Desks) -> None:
             assert "notice bad" in page.text or "not taken" in page.text, name
         missing = client.post("/institution/upload", data={"kind": ""})
         assert (missing.status_code, "Choose a file first." in missing.text) == (422, True)
+
+
+def _claim_message() -> str:
+    row = {"feedetl_sn": "1", "min_prcunt_type": "2", "drug_trac_codg": SOLD_BEFORE, "trdn_flag": "0"}
+    data = {"psn_no": "N9", "chrg_bchno": "O9", "mdtrt_id": "V9", "insutype": "310", "medfee_sumamt": 80}
+    message = {
+        "infno": "2207",
+        "msgid": f"{HOSPITAL_A}000000000000000098",
+        "insuplc_admdvs": "440100",
+        "infver": "V1.0",
+        "fixmedins_code": HOSPITAL_A,
+        "input": {"data": data, "drug_trac_info": [row]},
+    }
+    return json.dumps(message)
+
+
+def test_a_claim_in_a_file_is_judged_line_by_line_and_a_large_file_is_refused_before_it_is_read(desks: Desks) -> None:
+    with desks.client(HOSPITAL_A, headers={"accept-language": "en"}) as client:
+        page = client.get(_begin(client, _claim_message(), "claim.json")).text
+        assert "refuse: The box was sold before." in page
+        chunked = client.post(
+            "/institution/upload", content=iter([b"x"]), headers={"content-type": "multipart/form-data"}
+        )
+        assert chunked.status_code == 413
 
 
 @pytest.mark.browser

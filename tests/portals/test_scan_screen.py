@@ -472,3 +472,13 @@ def test_a_box_and_then_its_carton_are_counted_once(desks: Desks, browser: Any) 
     desk.send()
     desks.stop()
     assert [event.key for event in desks.facts("received")] == [key(21), key(22)]
+
+
+def test_a_device_whose_clock_is_wrong_is_told_so(desks: Desks, browser: Any) -> None:
+    desk = Desk(desks, browser, "ann")
+    assert not desk.page.is_visible("#clock")
+    desk.page.evaluate(
+        "{ const real = Date.now; Date.now = () => real() + 600_000; dispatchEvent(new Event('online')); }"
+    )
+    desk.page.wait_for_selector("#clock:not(.hidden)")
+    assert "偏差10分钟" in desk.page.inner_text("#clock")

@@ -34,6 +34,7 @@ FATE_WORDS = {
 }
 FIELDS_MAX = 20_000
 BLOCK = 1 << 20
+TOO_LARGE = "The file is larger than 64 MB: send it in parts, or by the interface."
 
 
 async def choose(request: Request) -> Response:
@@ -50,6 +51,10 @@ def _form(request: Request, fault: str = "", kind: str = "", status: int = 200) 
 async def begin(request: Request) -> Response:
     """A chosen file: kept as a draft, and judged."""
     site, institution, caller = site_of(request), institution_of(request), caller_of(request)
+    size = request.headers.get("content-length", "")
+    if not size.isdigit() or int(size) > FILE_BYTES_MAX + BLOCK:
+        # A body of unknown or greater length would be kept on disk before it could be measured.
+        return _form(request, TOO_LARGE, status=413)
     async with request.form(max_files=1, max_fields=5) as form:
         file, kind = form.get("file"), str(form.get("kind", ""))
         if not isinstance(file, UploadFile) or not file.filename:
@@ -61,7 +66,7 @@ async def begin(request: Request) -> Response:
             return _form(request, "Too many files wait on this server: try again in a few minutes.", kind, 503)
         if not await _keep(file, draft):
             site.drafts.drop(draft)
-            return _form(request, "The file is larger than 64 MB: send it in parts, or by the interface.", kind, 413)
+            return _form(request, TOO_LARGE, kind, 413)
     _judge(site, draft, caller)
     return RedirectResponse(f"/institution/upload/{draft.id}", 303)
 

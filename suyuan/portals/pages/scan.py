@@ -52,6 +52,7 @@ SCRIPT_TEXTS: dict[str, str] = {
     "full": "The basket is full: send it first.",
     "retail": "This is the retail barcode, not the trace code.",
     "storage": "This browser keeps nothing: scans would be lost. Leave private browsing, or send at once.",
+    "clock": "This device's clock is wrong by {0} minutes: set it, for scans carry its time.",
     "codes": "codes",
     "again": "Send again",
     "give_up": "Give it up",

@@ -8,6 +8,7 @@ import { listen } from "./wedge.js";
 const texts = JSON.parse(find("texts").textContent ?? "{}");
 const chinese = document.documentElement.lang.startsWith("zh");
 const BASKET_MAX = 1000;
+const CLOCK_MINUTES = 3;
 const BACK_MS = 60_000;
 // How often a screen that lies open looks whether the network is back.
 
@@ -420,11 +421,19 @@ function drawState() {
   find("again").classList.toggle("hidden", !connected || signedIn);
 }
 
+/** Scans carry this device's time: one that runs wrong is told, for nobody else would see it. @param {string | null} there */
+function compareClocks(there) {
+  const apart = there ? Math.round((Date.now() - Date.parse(there)) / 60_000) : 0;
+  find("clock").textContent = apart ? say("clock", Math.abs(apart)) : "";
+  find("clock").classList.toggle("hidden", Math.abs(apart) < CLOCK_MINUTES);
+}
+
 /** Who is signed in; without a network, who was. */
 async function identify() {
   try {
     const answer = await fetch("/api/v1/desk/me", { signal: AbortSignal.timeout(5000) });
     setConnected(true);
+    compareClocks(answer.headers.get("date"));
     if (answer.ok) {
       const found = await answer.json();
       if (me && me.institution !== found.institution) await store?.forget(0);
