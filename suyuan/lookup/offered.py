@@ -103,6 +103,7 @@ class Offered(msgspec.Struct, kw_only=True):
     month: str = ""
     """Of a sale elsewhere: `2026-03`."""
     children: list[Child] = []
+    """The boxes of a carton, unless it was sent to somebody else."""
     count: int = 0
     """Packages in a carton, by its last packing."""
 
@@ -137,8 +138,11 @@ def _offered(asking: _Asking, text: str) -> Offered:
     held = children_of(own)
     box = Box.of(keys[0], own)
     words, holds = _words(asking, code, box, own)
-    words |= _shipment(asking, own, box.carton)
-    children = [_child(asking, key, own) for key in held[:CHILDREN_MAX]]
+    moved = _shipment(asking, own, box.carton)
+    words |= moved
+    # Whose carton is on its way to somebody else learns how much is in it, not which boxes: codes can be copied.
+    shown = () if "not_in_shipment" in moved else held[:CHILDREN_MAX]
+    children = [_child(asking, key, own) for key in shown]
     if held:
         words -= {"unmapped", "not_a_code"}
         words |= {child.word for child in children if child.tone in {"bad", "warn"}}

@@ -120,6 +120,17 @@ def test_a_carton_says_the_gravest_of_its_boxes_and_each_for_itself() -> None:
     assert (found.word, [child.word for child in found.children]) == ("sold_elsewhere", ["ok", "sold_elsewhere", "ok"])
 
 
+def test_the_codes_in_a_carton_are_told_to_nobody_but_its_receiver() -> None:
+    story = Story()
+    boxes = [story.new_box() for _ in range(3)]
+    story.send_table(MAKER, "packed", {"children": ";".join(boxes), "parent": CARTON})
+    ship(story, PHARMACY_P, CARTON)
+    assert len(look(story, CARTON).children) == 3
+    other = look(story, CARTON, by=PHARMACY_Q)
+    assert (other.word, other.count, other.children) == ("not_in_shipment", 3, [])
+    assert not any(box in str(other) for box in boxes)
+
+
 def test_a_box_of_a_carton_can_be_sent_by_its_text() -> None:
     story = Story()
     for code in (story.new_box(WHOLE), f"(01){GTIN}(21)SN1", CARTON):
