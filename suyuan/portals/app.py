@@ -292,7 +292,7 @@ def application(node: Node) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.site, app.state.live, app.state.courier, app.state.urls = site, live, courier, URLS
-    app.state.checks = checks
+    app.state.checks, app.state.inspector_figures = checks, {}
     for url in URLS:
         app.router.routes.append(_route(url))
     app.add_exception_handler(Refused, tell_refusal)

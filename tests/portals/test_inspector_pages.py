@@ -234,6 +234,10 @@ def test_figures_keep_to_the_region_and_agree_with_the_map(room: WatchRoom) -> N
     for code in (sell_twice(room, HOSPITAL_FAR, HOSPITAL_FAR), sell_twice(room, HOSPITAL_A, PHARMACY_P)):
         alert_of_any(room, code)
     with room.person("nation") as nation, room.person("beijing") as beijing:
+        # Figures are counted every few seconds.
+        for region in ("110000", "440000"):
+            eventually(lambda region=region: region in nation.get("/inspector/figures").text)
+        eventually(lambda: beijing.get("/inspector/figures").json()["regions"])
         whole, own = nation.get("/inspector/figures").json(), beijing.get("/inspector/figures").json()
         assert {one["code"] for one in own["regions"]} == {"110000"}
         assert {"110000", "440000"} <= {one["code"] for one in whole["regions"]}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,9 @@ REPORT = "report"
 STATE_OF_REPORT = {"new": "received", "seen": "taken_up", "asked": "checking", "closed": "answered"}
 CSV_ROWS = 1_000
 CSV_ROWS_MAX = 200_000
+FIGURES_FRESH = 3.0
+"""Seconds for which counted figures are shown again."""
+FIGURES_KEPT = 500
 DAYS = (0, 1, 7, 30)
 """Periods of the figures; 0 for all days."""
 PRIVATE = {"cache-control": "no-store"}
@@ -180,8 +184,7 @@ async def live_page(request: Request) -> Response:
     language = language_of(request)
     newest = live_of(request).newest
     queue = await site.query(_queue, site, alerts, reports, (_place(request, "a"), _place(request, "r")), language)
-    figures = await site.query(_figures, site, scope, shown, language)
-    figures["checks"] = _checks(request, site, shown)
+    figures = await _figures_now(request, scope, shown)
     first = not (request.query_params.get("a") or request.query_params.get("r"))
     stream = _stream_query(shown, newest) if alerts and first and shown.state in {"", "new"} else ""
     values = {
@@ -317,11 +320,23 @@ def _where(site: Site, region: str, language: str) -> str:
 
 async def figures_json(request: Request) -> Response:
     """The figures of the page as they stand now."""
-    site, scope, shown = site_of(request), scope_here(request), shown_of(request)
+    scope, shown = scope_here(request), shown_of(request)
     _wanted(scope, shown)
-    found = await site.query(_figures, site, scope, shown, language_of(request))
-    found["checks"] = _checks(request, site, shown)
-    return codec.answer(found, headers=PRIVATE)
+    return codec.answer(await _figures_now(request, scope, shown), headers=PRIVATE)
+
+
+async def _figures_now(request: Request, scope: Scope, shown: Shown) -> dict[str, Any]:
+    """The figures, counted once every few seconds for all who watch the same place."""
+    site, language, now = site_of(request), language_of(request), time.monotonic()
+    kept: dict[tuple[Any, ...], tuple[float, dict[str, Any]]] = request.app.state.inspector_figures
+    asked = (_period(site, scope, shown), scope, language)
+    at, found = kept.get(asked, (0.0, {}))
+    if not found or now - at > FIGURES_FRESH:
+        found = await site.query(_figures, site, scope, shown, language)
+        if len(kept) >= FIGURES_KEPT:
+            kept.clear()
+        kept[asked] = (now, found)
+    return {**found, "checks": _checks(request, site, shown)}
 
 
 def _checks(request: Request, site: Site, shown: Shown) -> int:
