@@ -30,6 +30,7 @@ FAILURES_MAX = 5
 """Wrong passwords in a row after which an account rests."""
 REST_FIRST, REST_MAX = 30, 3600
 """Seconds: the first rest, doubled with every further failure up to an hour."""
+STRANGERS_MAX = 10_000
 SEEN_EVERY = 60
 """Seconds between two notes that a session is in use: a page must not cost a write."""
 
@@ -154,6 +155,8 @@ class PeopleTables:
 
     _engine: sa.Engine
     _schema: PeopleSchema
+    _strangers: dict[str, tuple[int, int]]
+    """Wrong tries at names that nobody has, and until when (µs UTC) they rest."""
 
     # Accounts
 
@@ -247,15 +250,16 @@ class PeopleTables:
     def try_password(self, name: str, password: str) -> tuple[Password | None, int]:
         """Try a password: what is kept where it is right, else None; and the seconds before another is tried.
 
-        A name that nobody has takes the same time as a wrong password.
+        A name that nobody has takes the same time as a wrong password, and rests like one that somebody has.
         """
         held = self.password_of(name)
-        wait = 0 if held is None else max(0, held.rests_until - _now())
+        rests_until = self._strangers.get(name, (0, 0))[1] if held is None else held.rests_until
+        wait = max(0, rests_until - _now())
         if wait:
             return None, -(-wait // _SECOND)
         right = check_password(password, held.kept if held else "")
         if held is None:
-            return None, 0
+            return None, self._note_stranger(name)
         return (self._note_success(held, password), 0) if right else (None, self._note_failure(name))
 
     def password_of(self, name: str) -> Password | None:
@@ -280,9 +284,18 @@ class PeopleTables:
         with self._engine.begin() as connection:
             connection.execute(table.update().where(own).values(failures=table.c.failures + 1))
             failures = connection.execute(sa.select(table.c.failures).where(own)).scalar() or 0
-            rest = min(REST_MAX, REST_FIRST << min(failures - FAILURES_MAX, 16)) if failures >= FAILURES_MAX else 0
+            rest = _rest(failures)
             if rest:
                 connection.execute(table.update().where(own).values(rests_until=_now() + rest * _SECOND))
+        return rest
+
+    def _note_stranger(self, name: str) -> int:
+        """As for an account, so that nobody learns which names there are; in memory, for names can be made up."""
+        if len(self._strangers) >= STRANGERS_MAX:
+            self._strangers.clear()
+        failures = self._strangers.get(name, (0, 0))[0] + 1
+        rest = _rest(failures)
+        self._strangers[name] = failures, _now() + rest * _SECOND
         return rest
 
     def _save_password(self, connection: sa.Connection, row: Password) -> None:
@@ -425,6 +438,11 @@ class PeopleTables:
 def session_id(token: str) -> str:
     """The id under which the session of a cookie is kept."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _rest(failures: int) -> int:
+    """Seconds that an account rests after so many failures in a row."""
+    return min(REST_MAX, REST_FIRST << min(failures - FAILURES_MAX, 16)) if failures >= FAILURES_MAX else 0
 
 
 def _check_role(role: str) -> None:

@@ -113,6 +113,7 @@ class Tables(CredentialTables, PeopleTables):
         super().__init__()
         self._engine = engine
         self._privacy = privacy
+        self._strangers = {}
 
     @classmethod
     def open(cls, path: Path | str, privacy: Privacy | None = None) -> Self:

@@ -159,7 +159,8 @@ def test_after_five_wrong_passwords_the_account_rests_longer_each_time(
     held, wait = tables.try_password("chen", PASSWORD)
     assert (held is not None, wait) == (True, 0)
     assert tables.try_password("chen", "wrong")[1] == 0, "a right one begins the count anew"
-    assert tables.try_password("nobody", "wrong") == (None, 0)
+    assert [tables.try_password("nobody", "wrong")[1] for _ in range(5)] == [0, 0, 0, 0, 30]
+    assert tables.try_password("nobody", PASSWORD) == (None, 30), "nobody learns from a rest which names there are"
 
 
 def test_a_session_ends_when_it_is_idle_when_its_time_is_over_and_when_the_person_is_locked_out(

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from suyuan.portals.access import caller_of
+from suyuan.portals.access import Caller, caller_of
 from suyuan.portals.callers import caller_for
 from suyuan.portals.oidc import SignOnFailed
 from suyuan.portals.pages.forms import form_of, inside
@@ -44,6 +44,8 @@ async def sign_in(request: Request) -> Response:
     try:
         person, held = await proven_by_password(site, name, sent.get("password", ""))
     except SignInFailed as failure:
+        if failure.wait:
+            await site.query(site.audit.note, Caller(), "session.rest", name, "", request.scope["state"]["request_id"])
         return _form(request, sent, failure)
     return await _let_in(request, person, "/account/password" if held.must_change else sent.get("next", ""))
 
