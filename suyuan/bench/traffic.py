@@ -148,9 +148,12 @@ SHAPES: dict[str, Shape] = {
 
 
 def request(shape: Shape, key: str, number: int, boxes: Codes) -> bytes:
-    """One request as it goes over the wire; its boxes are those of its number alone."""
-    first = number * shape.codes
-    chosen = [(first + place) * STRIDE % boxes.boxes for place in range(shape.codes)]
+    """One request as it goes over the wire; its boxes are those of its number alone.
+
+    Once the boxes in the ledger are used up, boxes follow that nobody has registered.
+    """
+    places = range(number * shape.codes, (number + 1) * shape.codes)
+    chosen = [place * STRIDE % boxes.boxes if place < boxes.boxes else place for place in places]
     codes = [boxes[box] for box in chosen]
     path = shape.path.format(code=codes[0] if codes else "")
     head = f"host: bench\r\nauthorization: Bearer {key}\r\n" if key else "host: bench\r\n"

@@ -176,7 +176,9 @@ def _tell(group: Sequence[_Waiting], results: Sequence[Outcome | Exception]) -> 
     for one, result in zip(group, results, strict=True):
         if one.answer.done():
             continue
-        if isinstance(result, Exception):
+        if isinstance(result, StopIteration):  # which a future does not take
+            one.answer.set_exception(RuntimeError("an upload ran out of records"))
+        elif isinstance(result, Exception):
             one.answer.set_exception(result)
         else:
             one.answer.set_result(result)
