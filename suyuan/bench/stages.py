@@ -10,6 +10,7 @@ from suyuan.intake.upload import Upload
 from suyuan.ledger.ledger import Books
 from suyuan.node import Node
 
+LISTS = "lists that follow (views)"
 Lap = Callable[[str], None]
 
 
@@ -27,7 +28,7 @@ def spent_by_stage(node: Node, messages: Sequence[bytes], by: str, together: int
     for at in range(0, len(messages), together):
         _take(node, messages[at : at + together], by, lap)
     node.views.catch_up()
-    lap("lists that follow (views)")
+    lap(LISTS)
     return {stage: seconds / len(messages) * 1e6 for stage, seconds in spent.items()}
 
 

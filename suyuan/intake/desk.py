@@ -1,7 +1,9 @@
 """The desk at which uploads are taken: the ledger with the reference data and secrets that judging needs."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.mapping import ProductEdge
@@ -9,6 +11,11 @@ from suyuan.ledger.admission import iso_day
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
 from suyuan.settlement.policy import NATIONAL, Policy
+
+Item = TypeVar("Item")
+
+BREATH_RECORDS = 50
+"""Some milliseconds of work."""
 
 
 @dataclass
@@ -23,6 +30,8 @@ class Desk:
     """Take uploads of institutions that the catalogue does not know yet (T15), as their code says they are."""
     keep_documents: bool = True
     """Seal and keep every raw message as evidence."""
+    breathe: Callable[[], None] | None = None
+    """Called every `BREATH_RECORDS` records of an upload: a long one may stand back here for others."""
     known: dict[tuple[str, str, int], tuple[ProductEdge | None, bool]] = field(default_factory=dict, repr=False)
     """Product look-ups made so far, by prefix, billed product and day: the catalogue under a desk never changes."""
 
@@ -30,3 +39,15 @@ class Desk:
 def day_of(time: int) -> date:
     """The calendar day of a moment (µs UTC) in Beijing."""
     return date.fromisoformat(iso_day(time))
+
+
+def paced(desk: Desk, items: Iterable[Item]) -> Iterable[Item]:
+    """The items one after the other, with a breath now and then where the desk takes any."""
+    return items if desk.breathe is None else _with_breaths(desk.breathe, items)
+
+
+def _with_breaths(breathe: Callable[[], None], items: Iterable[Item]) -> Iterator[Item]:
+    for place, item in enumerate(items):
+        if not place % BREATH_RECORDS:
+            breathe()
+        yield item

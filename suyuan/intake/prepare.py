@@ -10,7 +10,7 @@ from suyuan.catalogue.mapping import ProductEdge
 from suyuan.codes.code import Code
 from suyuan.codes.columns import recognise_many
 from suyuan.formats.document import Document
-from suyuan.intake.desk import Desk, day_of
+from suyuan.intake.desk import Desk, day_of, paced
 from suyuan.ledger.admission import DAY, HOUR, MINUTE, Fact, iso_day
 from suyuan.ledger.keys import balance_key, digest, hold_key, line_key
 from suyuan.ledger.scan import Scan
@@ -75,7 +75,7 @@ class Preparer:
         setting = setting or ("pharmacy" if self.speaker.kind == "pharmacy" else "inpatient")
         facts = [
             self._fact(scan, code, shared.get(_line_of(scan), 1), setting)
-            for scan, code in zip(scans, codes, strict=True)
+            for scan, code in paced(self.desk, zip(scans, codes, strict=True))
         ]
         for scan, fact in zip(scans, facts, strict=True):
             if scan.parent or scan.children:

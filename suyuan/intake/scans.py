@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from suyuan.intake.desk import Desk, paced
 from suyuan.intake.prepare import hold_keys
 from suyuan.ledger.admission import Admission, Fact, Rules, admit, matching_parked
 from suyuan.ledger.alerts import alert_classes, alert_id, evidence
@@ -29,7 +30,7 @@ def scan_keys(facts: Sequence[Fact]) -> set[str]:
     return keys
 
 
-def hold_round(facts: Sequence[Fact]) -> Callable[[Books], set[str]]:
+def hold_round(desk: Desk, facts: Sequence[Fact]) -> Callable[[Books], set[str]]:
     """Second round: the orders on the products and batches of what is sold."""
     selling = [fact for fact in facts if fact.kind in {"sold", "claimed"} and fact.product_key]
 
@@ -40,7 +41,7 @@ def hold_round(facts: Sequence[Fact]) -> Callable[[Books], set[str]]:
             return set()
         books.asked.add("holds")
         wanted = set(products)
-        for fact in selling:
+        for fact in paced(desk, selling):
             lot = "" if is_line(fact) else books.box(fact.key).lot
             if lot or fact.code_lot:
                 wanted.update(hold_keys(fact, lot))

@@ -9,7 +9,7 @@ from suyuan.formats.document import Outcome
 from suyuan.formats.times import digits17
 from suyuan.intake.claim_lines import PreparedClaim
 from suyuan.intake.claims import take_claim, take_fee_lines
-from suyuan.intake.desk import Desk
+from suyuan.intake.desk import Desk, paced
 from suyuan.intake.fill import fill_waiting, report_keys, write_reports
 from suyuan.intake.orders import alert_late_orders, order_key, take_order
 from suyuan.intake.prepare import Preparer
@@ -63,7 +63,7 @@ class Upload:
         self.message = message_key(
             self.institution, document.infno or document.format, document.msgid or preparer.sealed
         )
-        self._holds = hold_round(self.facts)
+        self._holds = hold_round(desk, self.facts)
         self.orders: dict[str, int] = {}
         """Orders on products and batches as the decision saw them: key and number of events."""
 
@@ -114,7 +114,7 @@ class Upload:
         pairs = iter(zip(self.scans, self.facts, strict=True))
         fees = iter(take_fee_lines(books, self.fees, self.institution, self.preparer.sealed))
         reversed_before = self._reversed_before(books)
-        for place, record in enumerate(self.document.records):
+        for place, record in enumerate(paced(self.desk, self.document.records)):
             if isinstance(record, Scan):
                 scan, fact = next(pairs)
                 order = fact.kind in ORDERS

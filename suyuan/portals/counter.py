@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from suyuan.formats.document import Document, Outcome
@@ -24,6 +25,9 @@ WAITING_MAX = 4_000
 
 GIVING_WAY_SECONDS = 0.5
 """How long a file stands back for the counter before one of its uploads is taken all the same."""
+
+BREATH_SECONDS = 0.005
+"""How long an upload of a file, once begun, stands back each time it takes a breath."""
 
 SWITCH_SECONDS = 0.001
 """After so long a thread hands Python's lock on: with the usual 5 ms, answers wait for the next group to be judged."""
@@ -47,7 +51,7 @@ class Counter:
     def __init__(self, node: Node) -> None:
         self._node = node
         counter = _Lane("counter", self._take, GROUP_DOCUMENTS_MAX)
-        self._lanes = {"counter": counter, "bulk": _Lane("bulk", self._take, 1, gives_way=counter)}
+        self._lanes = {"counter": counter, "bulk": _Lane("bulk", self._take_file, 1)}
 
     def start(self) -> None:
         """Begin to take; called in the event loop that `take` will be awaited in."""
@@ -80,6 +84,18 @@ class Counter:
     def _take(self, group: Sequence[_Waiting]) -> list[Outcome | Exception]:
         return take_together(self._node.desk, [(one.document, one.by) for one in group])
 
+    def _take_file(self, group: Sequence[_Waiting]) -> list[Outcome | Exception]:
+        """Stand back while people wait at the counter, before and within an upload, though not for ever."""
+        self._give_way(GIVING_WAY_SECONDS)
+        desk = replace(self._node.desk, breathe=lambda: self._give_way(BREATH_SECONDS))
+        return take_together(desk, [(one.document, one.by) for one in group])
+
+    def _give_way(self, seconds: float) -> None:
+        counter = self._lanes["counter"]
+        end = time.monotonic() + seconds
+        while counter.busy and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+
 
 class _Lane:
     """A line and the thread that serves it."""
@@ -89,11 +105,9 @@ class _Lane:
         name: str,
         take: Callable[[Sequence[_Waiting]], list[Outcome | Exception]],
         together: int,
-        gives_way: "_Lane | None" = None,
     ) -> None:
         self._take = take
         self._together = together
-        self._gives_way = gives_way
         self._line: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop
@@ -133,8 +147,6 @@ class _Lane:
         while (first := self._line.get()) is not None and not self._stopping:
             self.since = first.since
             group = self._group(first)
-            if self._gives_way is not None:
-                _give_way(self._gives_way)
             try:
                 results = self._take(group)
             except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
@@ -167,13 +179,6 @@ class _Lane:
             left += [one] if one is not None else []
         refusal = Refused("stopping", headers={"retry-after": "30"})
         self._loop.call_soon_threadsafe(_tell, left, [refusal] * len(left))
-
-
-def _give_way(counter: _Lane) -> None:
-    """Stand back while people wait at the counter, though not for ever."""
-    end = time.monotonic() + GIVING_WAY_SECONDS
-    while counter.busy and time.monotonic() < end:
-        time.sleep(LOOK_SECONDS)
 
 
 def _tell(group: Sequence[_Waiting], results: Sequence[Outcome | Exception]) -> None:
