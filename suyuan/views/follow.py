@@ -50,6 +50,7 @@ class Views:
         """Open the views in a file, or for None in one that goes with them; what is of another version begins again."""
         opened = cls(path, journal, views)
         with opened._engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             _METADATA.create_all(connection)
             for view in views:
                 _prepare(connection, view)
@@ -71,6 +72,8 @@ class Views:
     def _next_page(self) -> int:
         """One page for every view that stands where the furthest behind stands."""
         with self._engine.begin() as connection:
+            # Alone from the first look at the cursors on: the keeper of a server that was killed may still be writing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             cursors = {row.view: row.position for row in connection.execute(_CURSORS.select())}
             last: dict[bytes | None, list[View]] = {}
             for view in self._views:
@@ -91,6 +94,7 @@ class Views:
     def read(self) -> Iterator[sa.Connection]:
         """A connection that sees one consistent state; nothing is to be written through it."""
         with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
             yield connection
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
