@@ -87,7 +87,7 @@ class FlowView:
     """The view behind the functions below."""
 
     name = "flow"
-    version = 1
+    version = 2
     metadata = _METADATA
 
     def apply(self, connection: sa.Connection, events: Sequence[Event]) -> None:
@@ -200,8 +200,11 @@ class _Page:
             held = self.contents.setdefault(event.key, Counter())
             for child in event.detail["children"]:
                 inside = self.contents.get(child)
-                for product, boxes in (inside or {product_key(child): 1}).items():
+                for product, boxes in list((inside or {product_key(child): 1}).items()):
+                    # As it will be read once written: what is not there cannot be taken out.
                     held[product] += sign * boxes
+                    if held[product] <= 0 or not product:
+                        del held[product]
         else:
             return
         self.packed.add(event.key)

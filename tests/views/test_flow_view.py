@@ -130,6 +130,20 @@ def test_a_carton_received_is_as_many_boxes_as_it_holds(story: Story, views: Vie
     assert told(views, "received")["2026-W11"] == [Cell("440104", 9, 2)]
 
 
+def test_what_a_carton_does_not_hold_cannot_be_taken_out_of_it_in_whatever_pages_that_comes(
+    story: Story, views: Views
+) -> None:
+    carton, boxes = "00" + "106901234567890017", [story.new_box() for _ in range(3)]
+    for kind in ("unpacked", "packed"):
+        story.send_table(MAKER, kind, *({"code": box, "parent": carton} for box in boxes))
+        views.catch_up()
+    story.send_table(SHOPS[0], "received", {"code": carton})
+    close(story)
+    at_once = Views.open(None, story.journal, (FlowView(),))
+    assert told(views, "received") == told(at_once, "received") == {"2026-W11": [Cell("440104", 3, 1)]}
+    at_once.close()
+
+
 def test_a_firm_is_not_told_of_itself_for_it_could_take_that_away(story: Story, views: Views) -> None:
     story.report_sale(PHARMACY_P, story.new_box(), receipt="R1")
     story.report_sale(HOSPITAL_A, story.new_box(), receipt="R2")
