@@ -232,22 +232,25 @@ class _Attempt:
     def decide(self, case: _Case) -> bool:
         """Decide on top of what the others decided; False where that cannot be, and it must be attempted again."""
         decided = self._decided
-        if not decided.keys().isdisjoint(case.books.histories):
-            self.read([case])
-            if any(self._is_out_of_step(key) for key in decided.keys() & case.books.histories.keys()):
-                return False
-        if case.failed:
-            return True
-        try:
-            case.answer = case.decide(case.books)
-        except Exception as error:  # noqa: BLE001  it is the answer of this one; the others go on
-            case.answer = Failure(error)
-            return True
-        books = case.books
-        unread = (books.sequences.keys() & decided.keys()) - books.histories.keys()
-        case.wanted |= unread
-        if unread:
-            return False
+        rests_on_others = not decided.keys().isdisjoint(case.books.histories)
+        while True:
+            if rests_on_others:
+                self.read([case])
+                if any(self._is_out_of_step(key) for key in decided.keys() & case.books.histories.keys()):
+                    return False
+            if case.failed:
+                return True
+            try:
+                case.answer = case.decide(case.books)
+            except Exception as error:  # noqa: BLE001  it is the answer of this one; the others go on
+                case.answer = Failure(error)
+                return True
+            books = case.books
+            unread = (books.sequences.keys() & decided.keys()) - books.histories.keys()
+            if not unread:
+                break
+            case.wanted |= unread
+            rests_on_others = True
         if not self._ledger.rehearsing:
             for event in books.events:
                 decided.setdefault(event.key, []).append(event)
