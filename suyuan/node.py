@@ -26,7 +26,8 @@ from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.memory import MemoryJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
-from suyuan.views import VIEWS, Views
+from suyuan.views import VIEWS
+from suyuan.views.apart import ViewsApart
 
 if TYPE_CHECKING:
     from suyuan.intake import Desk
@@ -145,10 +146,10 @@ class Node:
         )
 
     @cached_property
-    def views(self) -> Views:
+    def views(self) -> ViewsApart:
         """Lists over the journal; opened when somebody first asks for one."""
         path = self.folder / LISTS if self.settings.engine != "memory" else None
-        return Views.open(path, self.journal, VIEWS)
+        return ViewsApart.open(path, self.journal, VIEWS)
 
     @cached_property
     def audit(self) -> AuditRecord:
