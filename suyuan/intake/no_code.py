@@ -121,9 +121,10 @@ def with_entry(content: Content, asked: NoCodeRequest, identity: str, today: dat
     """The catalogue with what an accepted request grants; one that holds it already comes back as it is.
 
     Uses are counted from the first declaration on, so what is granted is added to what was declared before (R20).
+    Accepted after its last day, a request grants nothing: a row that ends before it begins could not be read again.
     """
     own = [row for row in content.no_code if (row.institution, row.nhsa, row.kind) == _key(asked)]
-    if any(identity in row.reference.split() for row in own):
+    if any(identity in row.reference.split() for row in own) or date.fromisoformat(asked.until) < today:
         return content
     others = [row for row in content.no_code if (row.institution, row.nhsa, row.kind) != _key(asked)]
     declared = max(own, key=lambda row: row.valid_from).quantity if own else 0
@@ -132,9 +133,9 @@ def with_entry(content: Content, asked: NoCodeRequest, identity: str, today: dat
         nhsa=asked.nhsa,
         kind=asked.kind,
         quantity=declared + asked.quantity,
-        reason=asked.reason[:200],
+        reason=_plain(asked.reason)[:200],
         reference=" ".join(
-            [*(row.reference for row in own if row.valid_from == today), asked.reference, identity]
+            [*(row.reference for row in own if row.valid_from == today), _plain(asked.reference), identity]
         ).strip(),
         valid_from=today,
         valid_to=date.fromisoformat(asked.until),
@@ -145,6 +146,11 @@ def with_entry(content: Content, asked: NoCodeRequest, identity: str, today: dat
         if row.valid_from < today
     ]
     return msgspec.structs.replace(content, no_code=[*others, *kept, entry])
+
+
+def _plain(text: str) -> str:
+    """Without line breaks and other signs that no table file can hold."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _key(asked: NoCodeRequest) -> tuple[str, str, str]:
