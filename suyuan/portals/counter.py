@@ -151,6 +151,8 @@ class _Lane:
                 results = self._take(group)
             except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
                 results = [error] * len(group)
+            except BaseException as error:  # noqa: BLE001  a panic in the engine's own code is one; nobody waits for ever
+                results = [RuntimeError(f"{type(error).__name__}: {error}")] * len(group)
             self.since = 0.0
             self._loop.call_soon_threadsafe(_tell, group, results)
         self._refuse(first)

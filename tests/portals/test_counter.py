@@ -10,6 +10,7 @@ import pytest
 
 from suyuan.formats import nhsa
 from suyuan.formats.document import Document, Outcome
+from suyuan.intake import take_together
 from suyuan.node import Node
 from suyuan.portals import counter as counter_module
 from suyuan.portals.counter import Counter
@@ -85,10 +86,33 @@ def test_a_document_that_fails_fails_alone(node: Node, monkeypatch: pytest.Monke
     _run(node, story)
 
 
+class _Panic(BaseException):
+    """What a fault in the engine's own code is raised as."""
+
+
+def test_a_fault_in_the_engine_itself_is_told_and_the_next_is_served(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = take_together
+
+    def panics_once(*arguments: Any) -> Any:
+        monkeypatch.setattr(counter_module, "take_together", take)
+        raise _Panic("index out of bounds")
+
+    monkeypatch.setattr(counter_module, "take_together", panics_once)
+
+    async def story(counter: Counter) -> None:
+        with pytest.raises(RuntimeError, match="index out of bounds"):
+            await asyncio.wait_for(counter.take(_claim(1, 1), HOSPITAL), 10)
+        assert _verdict(await asyncio.wait_for(counter.take(_claim(1, 1), HOSPITAL), 10)) == "pay"
+
+    _run(node, story)
+
+
 def test_who_comes_when_too_many_wait_is_told_to_come_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counter_module, "WAITING_MAX", 5)
     begin = threading.Event()
-    take = counter_module.take_together
+    take = take_together
 
     def held_up(*arguments: Any) -> Any:
         begin.wait(10)
@@ -125,7 +149,7 @@ def test_a_stop_finishes_what_was_begun_and_refuses_what_was_not(node: Node) -> 
         for number, result in enumerate(results):
             key = f"trace20:8123456{number + 10_001:013d}"
             assert bool(node.ledger.read([key])[key]) == (number in taken)
-            assert isinstance(result, Outcome) or result.error.code == "stopping"  # type: ignore[union-attr]
+            assert isinstance(result, Outcome) or (isinstance(result, Refused) and result.error.code == "stopping")
         with pytest.raises(Refused, match="stopping"):
             await counter.take(_claim(999, 999), HOSPITAL)
 
@@ -149,7 +173,7 @@ def test_a_file_stands_back_while_people_wait_and_is_taken_all_the_same(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    take = counter_module.take_together
+    take = take_together
 
     def noted(desk: Any, documents: Any) -> Any:
         order.extend(document.msgid for document, _ in documents)
