@@ -53,7 +53,7 @@ class Views:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             _METADATA.create_all(connection)
             for view in views:
-                _prepare(connection, view)
+                _prepare(connection, view, journal)
         return opened
 
     def catch_up(self, most: int | None = None) -> int:
@@ -139,15 +139,24 @@ class Views:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _prepare(connection: sa.Connection, view: View) -> None:
-    """Make the tables of a view; those of another version are dropped first and the cursor goes back to the start."""
+def _prepare(connection: sa.Connection, view: View, journal: Journal) -> None:
+    """Make the tables of a view; of another version or beyond the journal's end they are made again from the start."""
     held = connection.execute(_CURSORS.select().where(_CURSORS.c.view == view.name)).first()
-    if held is not None and held.version == view.version:
+    if held is not None and held.version == view.version and _is_of(journal, held.position):
         return
     view.metadata.drop_all(connection)
     view.metadata.create_all(connection)
     connection.execute(_CURSORS.delete().where(_CURSORS.c.view == view.name))
     connection.execute(_CURSORS.insert().values(view=view.name, version=view.version, position=None))
+
+
+def _is_of(journal: Journal, position: bytes | None) -> bool:
+    """Whether the journal has come so far; one that was restored from a copy may not have."""
+    try:
+        journal.since(position, 1)
+    except ValueError:
+        return False
+    return True
 
 
 def _engine(path: Path | None) -> sa.Engine:

@@ -70,3 +70,19 @@ def test_a_reader_sees_one_state_from_its_first_look_to_its_last(tmp_path: Path)
         assert (before, sums(connection, Period()).sales) == (3, 3)
     assert _sales(views) == 5
     views.close()
+
+
+def test_lists_that_have_come_further_than_a_restored_journal_are_made_again(tmp_path: Path) -> None:
+    story, restored = Story(), Story()
+    _sell(story, 5)
+    _sell(restored, 2)
+    views = Views.open(tmp_path / "views.sqlite", story.journal, [CountsView()])
+    views.catch_up()
+    views.close()
+    views = Views.open(tmp_path / "views.sqlite", restored.journal, [CountsView()])
+    views.catch_up()
+    assert _sales(views) == 2
+    views.close()
+    views = Views.open(tmp_path / "views.sqlite", restored.journal, [CountsView()])
+    assert views.catch_up() == 0, "a journal that has come so far is gone on with"
+    views.close()
