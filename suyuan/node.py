@@ -77,6 +77,7 @@ class Node:
         self.ledger = Ledger(journal, clock)
         self.catalogue_lock = threading.Lock()
         """Held while the catalogue is changed, in the tables and here: one change at a time."""
+        self._desk: Desk | None = None
         self.reload_catalogue()
 
     @classmethod
@@ -129,16 +130,22 @@ class Node:
     def use_catalogue(self, content: Content) -> None:
         """Judge uploads from now on by this catalogue."""
         self.catalogue = Catalogue(content)
-        self.__dict__.pop("desk", None)
 
-    @cached_property
+    @property
     def desk(self) -> "Desk":
         """Where uploads are taken and judged; what only asks never needs it, and starts faster without."""
+        # One that is made while the catalogue changes is for this upload alone: the next one asks again.
+        catalogue, desk = self.catalogue, self._desk
+        if desk is None or desk.catalogue is not catalogue:
+            self._desk = desk = self._desk_with(catalogue)
+        return desk
+
+    def _desk_with(self, catalogue: Catalogue) -> "Desk":
         from suyuan.intake import Desk  # noqa: PLC0415  costs a third of the start
 
         return Desk(
             ledger=self.ledger,
-            catalogue=self.catalogue,
+            catalogue=catalogue,
             privacy=self.privacy,
             policy=PRESETS[self.settings.policy],
             accept_unknown=self.settings.accept_unknown,
