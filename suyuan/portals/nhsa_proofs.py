@@ -20,6 +20,9 @@ from suyuan.storage.tables import Tables
 CLOCKS_APART = 600
 """Seconds by which the clock of a caller who signs may differ from ours."""
 
+CODE_MAX = 64
+"""Characters of an institution's code; what is longer is nobody's, and is not remembered: anybody can send it."""
+
 KNOWN_SECONDS = 5.0
 """How long what is agreed with a client is remembered: a change holds after that."""
 
@@ -68,6 +71,8 @@ class Proofs:
 
     def client(self, institution: str) -> Client:
         """What is agreed with an institution."""
+        if len(institution) > CODE_MAX:
+            return Client(institution=institution)
         return self._once_in_a_while(f"client {institution}", lambda: self._tables.client(institution))
 
     def _credentials(self, institution: str, kind: str) -> list[Credential]:
@@ -111,7 +116,7 @@ class Proofs:
         token = self._tables.secret_of(found) if found is not None and found.kind == "key" else None
         if found is None or token is None:
             raise NotProven(f"x-tif-paasid {number[:40]} 不是平台签发的密钥编号，请向平台申请")
-        if not written.isdigit() or not nonce:
+        if not (written.isascii() and written.isdigit() and len(written) <= _MILLISECONDS and nonce):
             raise NotProven("x-tif-timestamp应为秒级时间戳，x-tif-nonce不能为空")
         self._in_time(int(written) / (1000 if len(written) >= _MILLISECONDS else 1), "x-tif-timestamp")
         if not same(headers.get("x-tif-signature", ""), x_tif_signature(written, token.decode(), nonce)):
@@ -127,12 +132,14 @@ class Proofs:
         if not envelope.sent:
             raise NotProven("inf_time缺失或格式错误，签名报文应为yyyy-MM-dd HH:mm:ss")
         self._in_time(envelope.sent / 1_000_000, "inf_time")
-        key = self._signed(client, signed_text(envelope), envelope.cainfo)
+        message = signed_text(envelope)
+        key = self._signed(client, message, envelope.cainfo)
         if not key:
             raise NotProven(
                 f"cainfo验签不通过：应为报文头（不含cainfo与input）按键名排序后的{client.verify.upper()}签名"
             )
-        self._once(f"cainfo {client.institution} {envelope.cainfo}", raw)
+        # By what was signed, not by the signature, which can be written in several ways.
+        self._once(f"cainfo {client.institution} {hashlib.sha256(message).hexdigest()}", raw)
         return Proven(client.institution, key)
 
     def _signed(self, client: Client, message: bytes, signature: str) -> str:

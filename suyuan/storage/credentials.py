@@ -21,6 +21,8 @@ for old clients that cannot sign; good for the NHSA address only."""
 REMEMBERED_SECONDS = 5.0
 """A credential changed by another process holds at most this much longer; in this process a change acts at once."""
 REMEMBERED_MAX = 10_000
+ID_MAX = 64
+"""Characters of an id; what is longer is none, and is not remembered: anybody can send it."""
 
 
 class TablesError(Exception):
@@ -208,6 +210,8 @@ class CredentialTables:
 
     def find_credential(self, credential_id: str) -> Credential | None:
         """A key that still proves something; None for an unknown, ended or revoked one."""
+        if len(credential_id) > ID_MAX:
+            return None
         if time.monotonic() > self._remembered_until or len(self._remembered) > REMEMBERED_MAX:
             self._remembered, self._remembered_until = {}, time.monotonic() + REMEMBERED_SECONDS
         remembered = self._remembered

@@ -247,6 +247,11 @@ def test_t24_with_keyed_sm3_agreed_the_digest_of_the_header_is_checked(his: Till
     wrong = signed(sent, sm3)
     assert his.post(wrong, PATH).json()["infcode"] == -1
     assert sold_once(his, code)
+    other = new_code()
+    again = {**right, "cainfo": right["cainfo"].lower(), "input": {"selinfo": sale(other)}}
+    assert his.post(again, PATH).json()["infcode"] == -1, "one signature in two spellings signs one message"
+    assert not his.events(other)
+    assert fine(his.post(right, PATH).json()), "the network repeated it"
 
 
 def test_t25_an_answer_comes_before_clients_give_up_or_says_that_the_outcome_is_unknown(
