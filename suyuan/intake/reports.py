@@ -409,7 +409,8 @@ def take_step(
         if file.state not in STEPS[step]:
             raise StepRefused("This step does not follow from where the report stands.")
         detail = {"step": step, "person": person, "text": words}
-        books.add(report_key(number), "reported", actor=by, region=region or file.region, detail=detail)
+        where = region if step == "passed_on" else file.region
+        books.add(report_key(number), "reported", actor=by, region=where, detail=detail)
 
     desk.ledger.transact([report_key(number)], decide)
     found = read_report(desk.ledger, number)
