@@ -27,6 +27,8 @@ LOOK_EVERY = 1.0
 """Seconds after which a waiting subscriber looks whether the server is being stopped."""
 LIFE = 600.0
 """Seconds after which a stream ends and its client comes again, with what it may see looked up anew."""
+WELCOME_SECONDS = 5.0
+"""Seconds after which a stream looks whether its subscriber may still come in, before it tells any more."""
 STREAMS_MAX = 2_000
 """Streams of one server; each costs a connection and little else."""
 STREAMS_OF_ONE_MAX = 50
@@ -150,7 +152,7 @@ async def stream(request: Request, wanted: AlertsWanted, after: str) -> Response
         raise Refused("field_unusable", where="after", value=after, what="A cursor is the number of an alert.")
     if sum(live.streams.values()) >= STREAMS_MAX or live.streams.get(caller.name, 0) >= STREAMS_OF_ONE_MAX:
         raise Refused("busy", what="Too many streams are open.", headers={"retry-after": "30"})
-    events = _events(live, today_scope(live.site, caller), wanted, int(after) if after else live.newest)
+    events = _events(live, caller, wanted, int(after) if after else live.newest)
     headers = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
     return StreamingResponse(_counted(live, caller.name, events), media_type="text/event-stream", headers=headers)
 
@@ -167,12 +169,30 @@ async def _counted(live: Live, name: str, events: AsyncIterator[bytes]) -> Async
             del live.streams[name]
 
 
-async def _events(live: Live, scope: Scope, wanted: AlertsWanted, cursor: int) -> AsyncIterator[bytes]:
-    """The stream. Every event carries its cursor as id; an id alone tells a filtered subscriber how far it has come."""
-    catalogue, until = live.site.node.catalogue, time.monotonic() + LIFE
+def _goes_on(site: Site, caller: Caller, scope: Scope) -> bool:
+    """Whether the session or key of a stream is still good, and its owner sees what it saw when the stream began."""
+    tables = site.node.tables
+    if caller.key:
+        good = tables.find_credential(caller.key) is not None
+    else:
+        good = any(one.id == caller.session for one in tables.list_sessions(caller.person))
+    return good and today_scope(site, caller) == scope
+
+
+async def _events(live: Live, caller: Caller, wanted: AlertsWanted, cursor: int) -> AsyncIterator[bytes]:
+    """The stream. Every event carries its cursor as id; an id alone tells a filtered subscriber how far it has come.
+
+    It ends where its subscriber may no longer come in, or sees something else than when it began.
+    """
+    site, scope = live.site, today_scope(live.site, caller)
+    catalogue, looked, until = site.node.catalogue, time.monotonic(), time.monotonic() + LIFE
     yield f"retry: 1000\nid: {cursor}\n\n".encode()
-    while time.monotonic() < until and not live.site.stopping:
+    while time.monotonic() < until and not site.stopping:
         found, after = await live.after(cursor, wanted)
+        if site.node.catalogue is not catalogue or time.monotonic() > looked + WELCOME_SECONDS:
+            catalogue, looked = site.node.catalogue, time.monotonic()
+            if not await site.query(_goes_on, site, caller, scope):
+                return
         if found:
             yield b"".join(
                 b"event: alert\nid: %d\ndata: %b\n\n" % (alert.number, to_json(record_for(scope, alert, catalogue)))

@@ -16,6 +16,7 @@ from suyuan.intake.desk import day_of
 from suyuan.lookup.moment import iso_time
 from suyuan.portals.access import Caller, Scope, scope_of
 from suyuan.portals.alert_records import record_for, wanted_within
+from suyuan.portals.callers import caller_for
 from suyuan.portals.codec import JSON, to_json
 from suyuan.portals.live import Live
 from suyuan.portals.signatures import hmac_sm3
@@ -36,6 +37,9 @@ MOVED_FAR = 1_000
 HOUR = 3_600_000_000
 SIGNATURE = "x-suyuan-signature"
 
+
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that the public network of IPv6 has handed out so far."""
 
 _NO_REUSE = httpx.Limits(max_keepalive_connections=0)
 """Addresses are called by number: an open connection to one may have been checked for another name."""
@@ -87,7 +91,7 @@ class Courier:
         reached = -1
         while (webhook := await self.site.query(self.webhooks.one, identity)) and webhook.state == "active":
             try:
-                scope = self._scope(webhook)
+                scope = await self.site.query(self._scope, webhook)
                 wanted = wanted_within(scope, webhook.filters)
                 reached = max(reached, webhook.cursor)
                 alerts, reached = await self.live.after(reached, wanted, BATCH)
@@ -117,16 +121,24 @@ class Courier:
 
     def _scope(self, webhook: Webhook) -> Scope:
         """What its owner may see today; roles, delegations and regions end for a webhook as they end for a caller."""
-        names = ("role", "party", "person", "region", "fund")
-        caller = msgspec.convert({name: getattr(webhook, name) for name in names}, Caller)
+        caller = self._owner(webhook)
         return scope_of(caller, self.site.node.catalogue, day_of(self.site.node.ledger.clock()))
 
+    def _owner(self, webhook: Webhook) -> Caller:
+        """Its owner as a caller; of a person with the region and fund of today's account."""
+        person = self.site.node.tables.person(webhook.person) if webhook.person else None
+        if person is not None and (person.role, person.institution) == (webhook.role, webhook.party):
+            return caller_for(self.site, person)
+        names = ("role", "party", "person", "region", "fund")
+        return msgspec.convert({name: getattr(webhook, name) for name in names}, Caller)
+
     def may_be_told(self, webhook: Webhook) -> bool:
-        """Whether its owner could still come in: a person with the same role, or a party with any key that is good."""
+        """Whether its owner could still come in: a person as whom it was made, or a party with any key that is good."""
         tables, now = self.site.node.tables, datetime.now(UTC)
         if webhook.person:
             person = tables.person(webhook.person)
-            return person is not None and not person.disabled and person.role == webhook.role
+            same = person is not None and (person.role, person.institution) == (webhook.role, webhook.party)
+            return same and person is not None and not person.disabled
         return any(
             key.revoked is None and (key.valid_until is None or key.valid_until > now)
             for key in tables.list_credentials(webhook.party)
@@ -260,8 +272,13 @@ def check_url(url: str) -> SplitResult:
 def is_public(address: str) -> bool:
     """Whether an address belongs to the public network."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_global and not (mapped or parsed).is_multicast
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return is_public(str(parsed.ipv4_mapped))
+        # Others carry an address of IPv4 to which a gateway may send on: 6to4, NAT64, the compatible ones of old.
+        if parsed not in _GLOBAL_UNICAST or parsed.sixtofour is not None:
+            return False
+    return parsed.is_global and not parsed.is_multicast
 
 
 def _sni(url: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from live_watch import Receiver, new_code, sell, sell_twice
 from portal import AGENCY, FAR_INSPECTOR, INSPECTOR, Portal, eventually
-from story import HOSPITAL_A, MAKER, PHARMACY_P
+from story import HOSPITAL_A, HOSPITAL_FAR, MAKER, PHARMACY_P
 
 from suyuan.portals.signatures import hmac_sm3
+from suyuan.portals.webhooks import is_public
 from suyuan.storage.tables import Tables
 from suyuan.storage.webhooks import Webhooks
 
@@ -248,6 +249,47 @@ def test_who_may_no_longer_come_in_is_told_no_more(tmp_path: Path) -> None:
     assert hook.state == "paused"
     assert "ended" in hook.words
     assert unheard not in receiver.codes
+
+
+def test_whose_region_was_changed_is_told_of_the_new_one_alone(tmp_path: Path) -> None:
+    portal = Portal(tmp_path / "node", SETTINGS)
+    with portal.node() as node:
+        node.tables.add_person("wang", "inspector", region="440000")
+        token, _ = node.tables.open_session("wang", 3600)
+        issued = node.tables.create_credential(HOSPITAL_FAR)
+    portal.keys[HOSPITAL_FAR] = f"{issued.id}.{issued.secret}"
+    here = {"sec-fetch-site": "same-origin"}
+    with portal, Receiver() as receiver, portal.client(headers=here, cookies={"suyuan_session": token}) as wang:
+        subscribe(wang, receiver.url)
+        told = sell_twice(portal, HOSPITAL_A, PHARMACY_P)
+        eventually(lambda: receiver.codes == [told])
+        with Tables.open(portal.folder / "tables.sqlite") as tables:
+            asked = tables.ask("grant", "wang", "root", role="inspector", region="110000")
+            tables.decide(asked.id, "guard", approve=True)
+        sell_twice(portal, HOSPITAL_A, PHARMACY_P)
+        far = sell_twice(portal, HOSPITAL_FAR, HOSPITAL_FAR)
+        eventually(lambda: far in receiver.codes)
+        assert receiver.codes == [told, far]
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("::ffff:10.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("fec0::1", False),
+        ("fd00::1", False),
+    ],
+)
+def test_no_writing_of_a_private_address_passes_for_a_public_one(address: str, public: bool) -> None:  # noqa: FBT001
+    assert is_public(address) is public
 
 
 def test_a_killed_server_delivers_everything_after_its_restart(tmp_path: Path) -> None:
