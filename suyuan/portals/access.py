@@ -1,5 +1,6 @@
 """Who sees what: roles, who may use which URL, and the scope within which a caller sees records."""
 
+import ipaddress
 from datetime import date
 from typing import Literal, get_args
 
@@ -103,7 +104,18 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Who it is, for limits, logs and the audit record."""
-        return self.person or self.key or self.address
+        return self.person or self.key or neighbourhood(self.address)
+
+
+def neighbourhood(address: str) -> str:
+    """A network address as it is counted: of IPv6 its /64, for who has one address of that has all of them."""
+    if ":" not in address:
+        return address
+    try:
+        whole = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(whole.ipv4_mapped or ipaddress.IPv6Network((whole, 64), strict=False))
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +140,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING = Scope(parties=frozenset())
+NOWHERE = "-"
+"""No division code begins with this: the region of officials whose authority is not listed any more."""
 
 
 def scope_of(caller: Caller, catalogue: Catalogue, day: date) -> Scope:
@@ -136,7 +150,9 @@ def scope_of(caller: Caller, catalogue: Catalogue, day: date) -> Scope:
         parties = frozenset({caller.party, *catalogue.speaks_for(caller.party, day)})
         return Scope(parties=parties, products=proven(caller.party, catalogue, day) if caller.role == "firm" else None)
     if caller.role in OFFICIALS:
-        return Scope(region=significant(caller.region), fund=caller.fund, persons=caller.role == "inspector")
+        unlisted = caller.party and not caller.region and catalogue.party(caller.party, day) is None
+        region = NOWHERE if unlisted else significant(caller.region)
+        return Scope(region=region, fund=caller.fund, persons=caller.role == "inspector")
     return NOTHING
 
 

@@ -23,8 +23,8 @@ SHRINKING = frozenset({".css", ".js", ".json", ".svg", ".txt", ".wasm", ".webman
 async def static(request: Request) -> Response:
     """One file under `static/`."""
     name = request.path_params["name"]
-    path = (STATIC / name).resolve()
-    if not path.is_relative_to(STATIC) or not path.is_file():
+    path = _file(name)
+    if path is None:
         raise Refused("not_found", where="static", value=name)
     keep = "public, max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
     headers = {"cache-control": keep}
@@ -36,6 +36,15 @@ async def static(request: Request) -> Response:
     body = await asyncio.to_thread(_shrunk, path, path.stat().st_mtime_ns)
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Response(body, headers={**headers, "content-encoding": "gzip"}, media_type=kind)
+
+
+def _file(name: str) -> Path | None:
+    """The file of a name; None for one that there is not, cannot be, or that lies elsewhere."""
+    try:
+        path = (STATIC / name).resolve()
+        return path if path.is_relative_to(STATIC) and path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def takes_gzip(request: Request) -> bool:

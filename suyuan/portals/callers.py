@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from suyuan.portals.access import ROLE_OF_KIND, ROLES, Caller, Role
+from suyuan.portals.access import ROLE_OF_KIND, ROLES, Caller, Role, neighbourhood
 from suyuan.portals.problem import Refused
 from suyuan.portals.signatures import KeyWrong, hmac_sm3, same, sm3, verify_sm2
 from suyuan.portals.site import Site
@@ -52,7 +52,7 @@ async def identify(site: Site, request: Request) -> Caller:
             credential = await _proven(site, request, scheme.lower(), proof.strip(), address)
         except Refused as refusal:
             if refusal.error.code == "signature_wrong":
-                site.limits.check("sign_in", f"wrong {address}")
+                site.limits.check("sign_in", f"wrong {neighbourhood(address)}")
             raise
         return _software(site, credential, software, address)
     if token := request.cookies.get(COOKIE):

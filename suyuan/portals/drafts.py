@@ -31,6 +31,9 @@ FILE_BYTES_MAX = 64 << 20
 DRAFTS_MAX = 50
 """On one server at a time; each is a file on its disk."""
 DRAFTS_OF_ONE = 3
+PREFIX = "suyuan-drafts-"
+DRAFTS = "drafts"
+"""The file of a node's folder that says where its drafts are."""
 KEEP_SECONDS = 2 * 3600
 """How long a draft waits for its sender."""
 CHUNK_ROWS = 2_000
@@ -308,21 +311,34 @@ def _row(place: str, result: Result) -> DraftRow:
 
 
 class Drafts:
-    """All drafts of a server, in a folder that goes with it."""
+    """All drafts of a server, in a folder that goes with it.
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="suyuan-drafts-"))
+    `mark` is a file that names the folder: a server that was killed leaves both behind, and the next one takes them
+    away, for what people chose is not to lie about.
+    """
+
+    def __init__(self, mark: Path | None = None) -> None:
+        self._mark = mark
+        if mark is not None and mark.is_file():
+            left = Path(mark.read_text(encoding="utf-8"))
+            if left.name.startswith(PREFIX):
+                shutil.rmtree(left, ignore_errors=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._drafts: dict[str, Draft] = {}
+        if mark is not None:
+            mark.write_text(str(self.folder), encoding="utf-8")
 
     def new(self, name: str, party: str, person: str, kind: str) -> Draft | None:
-        """A new draft; None where too many wait. The oldest of the same person gives way."""
+        """A new draft; None where too many wait. The oldest of the same person gives way, but not while it is sent."""
         self._forget_old()
         own = [draft for draft in self._drafts.values() if (draft.party, draft.person) == (party, person)]
-        for draft in own[: max(0, len(own) - DRAFTS_OF_ONE + 1)]:
+        idle = [draft for draft in own if draft.state != "sending"]
+        for draft in idle[: max(0, len(own) - DRAFTS_OF_ONE + 1)]:
             self.drop(draft)
-        if len(self._drafts) >= DRAFTS_MAX:
+            own.remove(draft)
+        if len(own) >= DRAFTS_OF_ONE or len(self._drafts) >= DRAFTS_MAX:
             return None
-        draft = Draft(self._folder, name, party, person, kind)
+        draft = Draft(self.folder, name, party, person, kind)
         self._drafts[draft.id] = draft
         return draft
 
@@ -346,4 +362,6 @@ class Drafts:
         """Forget all, and their folder."""
         for draft in list(self._drafts.values()):
             self.drop(draft)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._mark is not None:
+            self._mark.unlink(missing_ok=True)

@@ -1,11 +1,13 @@
 """How often a caller may come, by lane: fixed windows in memory; a refusal says which limit."""
 
+import hashlib
 import time
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from suyuan.codes.code import Code
 from suyuan.portals.access import Caller
 from suyuan.portals.problem import Refused
 from suyuan.settings import Settings
@@ -38,11 +40,13 @@ class Limits:
         wait = max(1, round(reset - time.time()))
         raise Refused("too_often", where=lane, value=str(rate), headers={"retry-after": str(wait)})
 
-    def check_code(self, caller: Caller, text: str) -> None:
-        """Count one question of a citizen about a code: nobody watches a box by asking about it from many places.
+    def check_code(self, caller: Caller, code: Code) -> None:
+        """Count one question of a citizen about a box: nobody watches it by asking from many places, however written.
+
+        A code that many boxes share, such as the retail barcode, is anybody's to ask about.
 
         Raises:
             Refused: as for `check`.
         """
-        if caller.role == "citizen":
-            self.check("code", text.strip())
+        if caller.role == "citizen" and (code.is_box or code.review):
+            self.check("code", hashlib.blake2b(code.key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())

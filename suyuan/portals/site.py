@@ -15,11 +15,12 @@ from suyuan.intake.desk import day_of
 from suyuan.node import Node
 from suyuan.portals.audit import Audit
 from suyuan.portals.counter import Counter
-from suyuan.portals.drafts import Drafts
+from suyuan.portals.drafts import DRAFTS, Drafts
 from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
 from suyuan.portals.nonces import Nonces
 from suyuan.portals.oidc import SignOn
+from suyuan.portals.problem import Refused
 from suyuan.portals.templating import Templates
 from suyuan.storage.credentials import REMEMBERED_SECONDS, Credential
 
@@ -28,6 +29,9 @@ Answer = TypeVar("Answer")
 
 READERS = 4
 """Threads for questions: more would only wait for Python's lock."""
+
+PICTURES_MAX = 8
+"""Pictures that wait to be looked at; each may take some seconds of the one thread for them."""
 
 DUE_EVERY = 60.0
 """Seconds between two looks at the deadlines (`intake.take_time`)."""
@@ -46,13 +50,15 @@ class Site:
         self.limits = Limits(node.settings)
         self.audit = Audit(node)
         self.nonces = Nonces()
-        self.drafts = Drafts()
+        self.drafts = Drafts(node.folder / DRAFTS if node.settings.engine != "memory" else None)
         self.sign_on = SignOn(node.settings, node.privacy) if node.settings.oidc_issuer else None
         self._networks: tuple[float, list[Credential]] = (0.0, [])
         self.log = structlog.get_logger("suyuan")
         self.stopping = False
         self.started = time.time()
         self._readers = ThreadPoolExecutor(READERS, "reader")
+        self._pictures = ThreadPoolExecutor(1, "pictures")
+        self._looking = 0
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -68,6 +74,7 @@ class Site:
             self._clock.cancel()
         await self.counter.stop()
         self.drafts.close()
+        self._pictures.shutdown(cancel_futures=True)
         self._readers.shutdown()
         self.views.close()
 
@@ -82,6 +89,20 @@ class Site:
         """Run a function that reads, off the event loop."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: function(*arguments, **named))
+
+    async def look(self, function: Callable[[bytes], Answer], picture: bytes) -> Answer:
+        """Run a function that looks at a picture of anybody's: apart from the questions, which would wait for seconds.
+
+        Raises:
+            Refused: too many pictures wait already.
+        """
+        if self._looking >= PICTURES_MAX:
+            raise Refused("busy", what="Too many pictures wait.", headers={"retry-after": "10"})
+        self._looking += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pictures, function, picture)
+        finally:
+            self._looking -= 1
 
     def party(self, code: str) -> Party | None:
         """The party as it stands today; None where it is not listed."""

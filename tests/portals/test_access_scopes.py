@@ -7,16 +7,30 @@ import pytest
 from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_P, catalogue
 
 from suyuan.catalogue.catalogue import Catalogue
-from suyuan.catalogue.parties import Delegation
+from suyuan.catalogue.parties import Delegation, Party
 from suyuan.catalogue.prefixes import Prefix
-from suyuan.portals.access import NOTHING, ROLE_OF_KIND, ROLES, SENDERS, Caller, Scope, scope_of, significant
+from suyuan.portals.access import (
+    NOTHING,
+    NOWHERE,
+    ROLE_OF_KIND,
+    ROLES,
+    SENDERS,
+    Caller,
+    Scope,
+    neighbourhood,
+    scope_of,
+    significant,
+)
 
 DAY = date(2026, 3, 9)
+INSPECTOR = "S00000000001"
 
 
 @pytest.fixture(scope="module")
 def field() -> Catalogue:
     content = catalogue()
+    content.parties.append(Party(INSPECTOR, name="国家监管处", kind="inspector"))
+    content.parties.append(Party("S44000000009", name="已撤销监管处", kind="inspector", valid_to=date(2026, 3, 8)))
     content.delegations = [
         Delegation(PHARMACY_P, HEAD_OFFICE, valid_from=date(2026, 1, 1), valid_to=DAY),
         Delegation(HOSPITAL_B, HEAD_OFFICE, valid_from=date(2026, 1, 1), valid_to=date(2026, 3, 8)),
@@ -48,6 +62,10 @@ TABLE: list[tuple[Caller, Scope]] = [
     (Caller(role="agency", region="440100"), Scope(region="4401")),
     (Caller(role="inspector", region="440106"), Scope(region="440106", persons=True)),
     (Caller(role="inspector"), Scope(persons=True)),
+    (Caller(role="inspector", party=INSPECTOR, region="440000"), Scope(region="44", persons=True)),
+    (Caller(role="inspector", party=INSPECTOR), Scope(persons=True)),
+    (Caller(role="inspector", party="S44000000009"), Scope(region=NOWHERE, persons=True)),
+    (Caller(role="inspector", party="S44000000009", region="440000"), Scope(region="44", persons=True)),
     (Caller(role="drug_regulator", region="440000"), Scope(region="44")),
     (Caller(role="auditor"), NOTHING),
     (Caller(role="security_officer"), NOTHING),
@@ -99,3 +117,21 @@ def test_software_of_a_partner_has_no_role_and_of_an_institution_its_own() -> No
     assert "partner" not in ROLE_OF_KIND
     assert {ROLE_OF_KIND[kind] for kind in ("hospital", "clinic", "pharmacy")} == {"institution"}
     assert set(ROLE_OF_KIND.values()) - SENDERS == {"agency", "inspector", "drug_regulator"}
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::ffff", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient:1", "testclient:1"),
+        ("", ""),
+    ],
+)
+def test_all_addresses_that_one_subscriber_has_are_counted_together(address: str, counted: str) -> None:
+    assert neighbourhood(address) == counted
+    assert Caller(address=address).name == counted

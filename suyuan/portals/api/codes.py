@@ -41,8 +41,8 @@ class CheckQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 async def check_code(request: Request) -> Response:
     """The citizen's answer."""
     query, site = query_of(request, CheckQuery), site_of(request)
-    site.limits.check_code(caller_of(request), query.code)
     node = site.node
+    site.limits.check_code(caller_of(request), recognise(query.code, "scan", node.catalogue.maker_rules))
     return codec.answer(await site.query(check, node.ledger, node.catalogue, query.code, query.language))
 
 

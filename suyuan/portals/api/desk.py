@@ -158,7 +158,7 @@ async def identity(request: Request) -> Response:
     "deskCheck",
     GROUP,
     "Look at codes before receiving or selling: what speaks against each, and what a carton holds",
-    about="Read-only. Of a sale elsewhere it tells kind of place and month, never who.",
+    about="Read-only. Of a sale elsewhere it tells kind of place and month, never who; a firm, only that there is one.",
     body=CheckBody,
     answer=CheckAnswer,
     example={"codes": [_BOX]},
@@ -170,6 +170,9 @@ async def check(request: Request) -> Response:
     party = _party_of(caller)
     node = site.node
     found = await site.query(offered, node.ledger, node.catalogue, party, body.codes, body.delivery)
+    if caller.role == "firm":
+        # Box by box, where and when its goods were sold would add up to what a firm is told in sums alone.
+        found = [msgspec.structs.replace(one, kind_of_place="", month="") for one in found]
     return codec.answer(CheckAnswer(codes=found), headers={"cache-control": "no-store"})
 
 

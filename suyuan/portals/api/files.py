@@ -105,7 +105,7 @@ async def take_file(request: Request) -> Response:
     may_speak(caller, query.institution, site.node.catalogue, site.node.ledger.clock())
     by = query.institution or caller.party
     found = _Sum(dry_run=query.dry_run)
-    with tempfile.NamedTemporaryFile(prefix="suyuan-upload-") as file:
+    with tempfile.NamedTemporaryFile(prefix="upload-", dir=site.drafts.folder) as file:
         await _spool(request, file)
         documents = open_documents(Path(file.name), by, query.kind, CHUNK_ROWS)
         desk = rehearsal(site) if query.dry_run else None

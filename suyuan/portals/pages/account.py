@@ -114,6 +114,7 @@ async def revoke_key(request: Request) -> Response:
     old = await site.query(keys.key_asked, site.node, caller, request.path_params["key"])
     await recorded(request, "account.key.revoke", old.id, old.institution)
     await site.query(site.node.tables.revoke, old.id)
+    site.forget_networks()
     return RedirectResponse("/account?done=revoked#keys", 303)
 
 

@@ -89,7 +89,7 @@ async def read_photo(request: Request) -> Response:
         photo = form.get("photo")
         data = await photo.read() if isinstance(photo, UploadFile) else b""
     try:
-        seen = await site_of(request).query(read_codes, data) if data else []
+        seen = await site_of(request).look(read_codes, data) if data else []
     except PictureError:
         return _first(request, "This file cannot be read as a picture: send a JPEG or PNG.", status=422)
     texts = dict.fromkeys(one.text for one in seen)
@@ -115,7 +115,7 @@ def _first(request: Request, notice: str = "", choices: Sequence[str] = (), stat
 
 async def _answered(request: Request, text: str) -> Response:
     site = site_of(request)
-    site.limits.check_code(caller_of(request), text)
+    site.limits.check_code(caller_of(request), recognise(text, "scan", site.node.catalogue.maker_rules))
     language: Language = "en" if language_of(request) == "en" else "zh"
     answer = await site.query(check, site.node.ledger, site.node.catalogue, text, language)
     site.figures.checked(answer.outcome)

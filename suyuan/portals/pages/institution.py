@@ -1,5 +1,6 @@
 """An institution's own pages: what it owes today, its conflicts and how to contest them, how well it uploads."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -42,6 +43,7 @@ from suyuan.views import uploads
 from suyuan.views.alerts import AlertsWanted, alerts_before, count_alerts, find_alert, own_side, steps_about, steps_for
 from suyuan.views.owed import Page, balances_of, list_owed, list_unmapped, tallies
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 PAGE_ROWS = 50
 URGENT_ROWS = 5
 CSV_ROWS = 20_000
@@ -377,12 +379,10 @@ def _mark(found: Page) -> str:
 def _after(text: str) -> tuple[int, int, str, int, str] | None:
     """Where a page begins, as an address carries it; what cannot be read begins anew."""
     parts = text.split("~")
-    if len(parts) != 5:  # noqa: PLR2004  as many as the sort key has
+    numbers = [parts[place] for place in (0, 1, 3)] if len(parts) == 5 else [""]  # noqa: PLR2004  the sort key has five
+    if not all(map(_NUMBER.fullmatch, numbers)):
         return None
-    try:
-        return int(parts[0]), int(parts[1]), parts[2], int(parts[3]), parts[4]
-    except ValueError:
-        return None
+    return int(parts[0]), int(parts[1]), parts[2], int(parts[3]), parts[4]
 
 
 async def late(request: Request) -> Response:
@@ -413,7 +413,7 @@ def _late_lines(rows: Sequence[uploads.Late]) -> Iterator[str]:
 
 def _late_before(text: str) -> tuple[int, str, str] | None:
     parts = text.split("~")
-    if len(parts) != 3 or not parts[0].isdigit():  # noqa: PLR2004  as many as the sort key has
+    if len(parts) != 3 or not _NUMBER.fullmatch(parts[0]):  # noqa: PLR2004  as many as the sort key has
         return None
     return int(parts[0]), parts[1], parts[2]
 

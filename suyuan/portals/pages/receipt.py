@@ -92,7 +92,7 @@ async def check(request: Request) -> Response:
         data = await photo.read() if isinstance(photo, UploadFile) else b""
     site, text = site_of(request), sent.get("token", "").strip()
     if data and not text:
-        text = await site.query(_in_photo, data)
+        text = await site.look(_in_photo, data)
         if not text:
             return await _page(request, sent, notice="No QR code of a receipt was found in the photo.", status=422)
     try:

@@ -164,7 +164,7 @@ def _mark(event_time: str, arrived: str) -> str:
 async def _form(request: Request, values: dict[str, Any], faults: Iterable[Fault], status: int = 200) -> Response:
     site, language = site_of(request), language_of(request)
     code = str(values.get("code", "")).strip()
-    answer = await _answer(site, code, language)
+    answer = await _counted(request, code)
     told = [(fault.field, text_of(request, fault.words)) for fault in dict.fromkeys(faults)]
     shown = {
         "values": {"traits": [], "region": "", "sale": "", **_empty(), **values},
@@ -201,6 +201,21 @@ SCRIPT_TEXTS = {
     "sending": "Sending …",
     "remove": "Remove photo {0}",
 }
+
+
+def _count(request: Request, code: str) -> None:
+    """What is shown of a box here is counted as on the page that answers for it. Raises Refused."""
+    site = site_of(request)
+    site.limits.check_code(caller_of(request), recognise(code, "scan", site.node.catalogue.maker_rules))
+
+
+async def _counted(request: Request, code: str) -> CitizenAnswer | None:
+    """The answer, unless too many have asked about this box: a report can be sent all the same."""
+    try:
+        _count(request, code)
+    except Refused:
+        return None
+    return await _answer(site_of(request), code, language_of(request))
 
 
 async def _answer(site: Site, code: str, language: str) -> CitizenAnswer | None:
@@ -296,6 +311,8 @@ async def compensation(request: Request) -> Response:
     """What to keep, where to go, and a letter to be filled in by hand: nothing is asked and nothing kept."""
     site, language = site_of(request), language_of(request)
     code = request.query_params.get("code", "").strip()[:CODE_MAX]
+    if code:
+        _count(request, code)
     answer = await _answer(site, code, language)
     sales = answer.sales if answer is not None else []
     today = date.fromisoformat(iso_time(site.node.ledger.clock())[:10])
