@@ -184,7 +184,8 @@ export class Sender {
     }
     if (answer.status === 429 || answer.status >= 500) return this.later("online");
     const told = await answer.json().catch(() => null);
-    if (!told) return this.later("online");
+    // Whoever stands between and answers something else, as networks of guests do, has taken nothing.
+    if (!told || (answer.ok && !Array.isArray(told.results))) return this.later("online");
     this.wait = FIRST_WAIT_MS;
     if (answer.ok) await this.store.put({ ...basket, state: "sent", results: told.results });
     else await this.store.put({ ...basket, state: "failed", why: [told.title, told.detail, told.do].filter(Boolean).join(" ") });

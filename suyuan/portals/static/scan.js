@@ -202,9 +202,10 @@ async function undo() {
     if (last.kind === "refused") return tell("warn", texts.refusal_stays, last.code);
     const id = newId();
     const body = JSON.stringify({ id, institution: me.institution, undo: [{ id: last.id, kind: last.kind, time: now() }] });
+    // First on its way, then marked: a page that is closed in between has taken nothing back that is not.
+    await store.put({ id, institution: me.institution, body, state: "queued", made: now(), rows: [], undoes: last.code });
     last.undone = true;
     await store.put(basket);
-    await store.put({ id, institution: me.institution, body, state: "queued", made: now(), rows: [], undoes: last.code });
     tell("note", say("undo_sent", last.code));
     await drawBaskets();
     return sender().drain();
