@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -59,9 +59,12 @@ class Url(NamedTuple):
 class Framed:
     """Around the whole application: an id for each request, headers, a line in the log, figures."""
 
-    def __init__(self, application: ASGIApp, site: Site) -> None:
+    def __init__(self, application: ASGIApp, site: Site, shortcut: ASGIApp, short: Container[tuple[str, str]]) -> None:
         self.application = application
         self.site = site
+        self._shortcut = shortcut
+        self._short = short
+        """Method and path of what the shortcut answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,8 +89,9 @@ class Framed:
                 message["headers"] = [*message["headers"], *(one for one in extra if one[0] not in named)]
             await send(message)
 
+        short = (scope["method"], scope["path"]) in self._short
         try:
-            await self.application(scope, receive, framed)
+            await (self._shortcut if short else self.application)(scope, receive, framed)
         except Exception:
             self.site.log.exception("failure", id=request_id)
             if not status:
