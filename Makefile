@@ -25,8 +25,9 @@ demo: $(VENV)/run.stamp
 	@$(RUN) -m suyuan demo $(ARGS)
 
 # The gate stands on the three rooms that decide about money; a report costs nothing once the tests have run.
+# A file stays with one worker, so that its server and its browser are started once.
 test: $(VENV)/dev.stamp
-	@$(RUN) -m pytest -n $(WORKERS) -m "not slow" \
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" \
 		--cov=suyuan/codes --cov=suyuan/ledger --cov=suyuan/settlement --cov-branch \
 		--cov-report=term:skip-covered --cov-fail-under=95
 

@@ -16,7 +16,7 @@ from suyuan.portals.site import Site
 from suyuan.views.flow import closed_week, cubes_of
 
 HORIZON_WEEKS = 520
-"""Ten years: a list ends there, whether or not anything is to be told of so long ago."""
+"""Ten years: a list ends there, whether or not anything is to be told of so long ago; and at the first week counted."""
 
 
 class Cube(NamedTuple):
@@ -63,11 +63,12 @@ def flow_of(site: Site, caller: Caller, product: str, before: int, weeks: int) -
     with site.views.read() as connection:
         closed = closed_week(connection)
         last = min(before - 1, closed) if before else closed
-        first = max(last - weeks + 1, closed - HORIZON_WEEKS)
+        oldest = max(closed - HORIZON_WEEKS, 0)
+        first = max(last - weeks + 1, oldest)
         cubes = [
             cube for cube in _cubes(connection, caller, product, first, last) if _held(site, caller, cube, product)
         ]
-    return Flow(closed, cubes, first if first > closed - HORIZON_WEEKS else 0)
+    return Flow(closed, cubes, first if first > oldest else 0)
 
 
 def _cubes(connection: sa.Connection, caller: Caller, product: str, first: int, last: int) -> Iterator[Cube]:

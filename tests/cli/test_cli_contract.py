@@ -15,7 +15,10 @@ from cli_shell import PHARMACY, ROOT, Shell, program
 from suyuan.cli import app
 from suyuan.node import Node
 
-COMMANDS = "demo ingest code check trace settle simulate catalogue access export import bench doctor".split()  # noqa: SIM905  words, not code
+COMMANDS = [
+    *("demo", "serve", "ingest", "code", "check", "trace", "settle", "simulate", "catalogue", "access", "nhsa"),
+    *("export", "import", "bench", "settings", "doctor"),
+]
 BOX = "82345670000000000017"
 SALE = {"code": BOX, "event_time": "2026-03-09 12:00:00"}
 

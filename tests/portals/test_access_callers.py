@@ -158,6 +158,7 @@ def test_a_secret_cannot_be_used_as_the_key_of_another_kind(portal: Portal) -> N
     assert asked(portal, {"authorization": proof}).status_code == 401
 
 
+@pytest.mark.slow
 def test_wrong_proofs_are_limited_by_address_and_right_ones_are_not(tmp_path: Path) -> None:
     strict = Portal(tmp_path / "node", 'block_cache_mb = 16\nrate_sign_in = "3/hour"\n')
     with strict:

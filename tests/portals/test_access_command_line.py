@@ -22,6 +22,7 @@ def said(folder: Path, capsys: pytest.CaptureFixture[str], *words: str, code: in
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_keys_and_people_are_made_and_ended_while_the_node_is_being_served(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

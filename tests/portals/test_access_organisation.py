@@ -90,6 +90,7 @@ def test_a_person_of_the_organisation_has_no_password_here(portal: Portal) -> No
         assert START in browser.get("/sign-in").text
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_told_on_the_page_and_passwords_still_work(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_server_that_is_not_there_is_told_on_the_page_and_passwords_still_work
         assert httpx.post(running.address + "/sign-in", data=sent, timeout=30).status_code == 303
 
 
+@pytest.mark.slow
 def test_without_such_a_server_there_is_no_such_way(tmp_path_factory: pytest.TempPathFactory) -> None:
     with with_people(tmp_path_factory.mktemp("without") / "node") as running:
         assert httpx.get(running.address + START, timeout=30).status_code == 404

@@ -39,6 +39,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(portal: Portal) -> None
         assert browser.get("/account").headers["cache-control"] == "no-store"
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_with_tls_the_cookie_is_secure(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("secure") / "node"
     with with_people(folder, 'address = "https://suyuan.example"\n') as running, Browser(running, "clerk") as browser:
@@ -73,6 +74,7 @@ def test_signing_out_everywhere_leaves_this_browser_alone(portal: Portal) -> Non
         assert other.get("/account").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_page_leads_to_sign_in_and_back_and_never_to_another_site(portal: Portal) -> None:
     with Browser(portal) as browser:
         away = browser.get("/account?x=1")
@@ -150,6 +152,7 @@ def test_json_of_another_site_is_refused_and_of_our_own_pages_taken(portal: Port
         assert own.status_code == 201
 
 
+@pytest.mark.slow
 def test_a_session_ends_when_it_is_idle_and_when_its_time_is_over(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("short") / "node"
     short = with_people(folder, "session_idle_seconds = 1\nsession_seconds = 3\n")
@@ -161,6 +164,7 @@ def test_a_session_ends_when_it_is_idle_and_when_its_time_is_over(tmp_path_facto
         assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in")
 
 
+@pytest.mark.slow
 def test_a_person_who_is_locked_out_is_out_at_once(portal: Portal) -> None:
     with Browser(portal, "agency") as person, Browser(portal, "administrator") as keeper:
         assert person.get("/account").status_code == 200
@@ -173,6 +177,7 @@ def test_a_person_who_is_locked_out_is_out_at_once(portal: Portal) -> None:
             assert again.signed_in.status_code == 303
 
 
+@pytest.mark.slow
 def test_guessing_makes_the_account_rest_and_says_how_long(tmp_path_factory: pytest.TempPathFactory) -> None:
     with with_people(tmp_path_factory.mktemp("guessed") / "node") as running:
         statuses = []
@@ -187,6 +192,7 @@ def test_guessing_makes_the_account_rest_and_says_how_long(tmp_path_factory: pyt
             assert other.signed_in.status_code == 303
 
 
+@pytest.mark.slow
 def test_a_one_time_password_opens_nothing_but_the_choice_of_another(portal: Portal) -> None:
     with Browser(portal, "administrator") as keeper, Browser(portal, "security_officer") as officer:
         made = keeper.send(

@@ -128,6 +128,7 @@ def test_anybody_may_ask_what_a_code_is_and_whether_it_was_sold(told: Portal) ->
             assert citizen.get(path).status_code == 401
 
 
+@pytest.mark.slow
 def test_readings_of_persons_the_software_of_a_sender_and_the_limits_are_kept(tmp_path: Path) -> None:
     settings = 'policy = "strict"\nblock_cache_mb = 16\nrate_query = "3/minute"\n'
     portal = Portal(tmp_path / "node", settings)

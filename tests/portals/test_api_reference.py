@@ -87,6 +87,7 @@ def test_the_list_of_refusals_is_the_same_as_page_and_as_json(portal: Portal) ->
 
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/api", "/errors"])
+@pytest.mark.slow
 def test_the_pages_have_no_fault_that_axe_or_the_console_would_name(portal: Portal, browser: object, path: str) -> None:
     for elder in ("0", "1"):
         visit = Visit(browser, portal)

@@ -116,6 +116,7 @@ def scans() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scan", list(scans()))
+@pytest.mark.slow
 def test_the_camera_reads_a_code_and_leads_to_its_outcome(
     portal: Portal, shelf: Shelf, browser: Any, tmp_path: Path, scan: Scan
 ) -> None:
@@ -249,6 +250,7 @@ PAGES = ("/", "one", "several", "recalled", "retail", "unknown", "none", "carton
 
 
 @pytest.mark.parametrize("elder", [False, True], ids=["standard", "elder"])
+@pytest.mark.slow
 def test_the_numbers_for_old_eyes_and_hands_are_kept_on_every_page(
     portal: Portal, shelf: Shelf, browser: Any, *, elder: bool
 ) -> None:

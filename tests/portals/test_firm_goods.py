@@ -5,6 +5,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,17 @@ def cubes(portal: Portal, party: str = MAKER, product: str = PRODUCT) -> dict[tu
                 return found
 
 
+def test_a_node_that_knows_nothing_yet_tells_nothing_and_has_no_next_page(tmp_path: Path) -> None:
+    portal = Portal(tmp_path / "node")
+    with Node.open(portal.folder) as node:
+        reference = content()
+        reference.prefixes = [Prefix(PRODUCT, "示例药", "24粒", holder=MAKER)]
+        node.tables.save_catalogue(reference)
+    with portal, portal.client(MAKER) as client:
+        told = client.get("/api/v1/flow", params={"product": PRODUCT}).json()
+        assert (told["cubes"], told["next"]) == ([], "")
+
+
 def test_a_firm_is_told_large_counties_alone_small_ones_together_and_the_rest_not(goods: Portal) -> None:
     found = eventually(lambda: cubes(goods))
     assert len(found) == WEEKS
@@ -158,6 +170,7 @@ def test_a_firm_gets_back_what_it_uploaded_byte_for_byte_and_nothing_of_others(g
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_page_shows_tables_and_charts_and_gives_the_same_as_a_file(goods: Portal, browser: Any) -> None:
     eventually(lambda: cubes(goods))
     visit = Visit(browser, goods)

@@ -46,6 +46,7 @@ def test_an_alert_raised_elsewhere_appears_by_itself(room: WatchRoom, browser: A
     visit.check()
 
 
+@pytest.mark.slow
 def test_the_stream_connects_at_every_load(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     for _ in range(LOADS):
@@ -96,6 +97,7 @@ def test_keys_move_open_and_filter_without_a_mouse(room: WatchRoom, browser: Any
     visit.check()
 
 
+@pytest.mark.slow
 def test_filters_are_kept_in_the_address_and_saved_under_a_name(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "nation")
     page = visit.page
@@ -125,6 +127,7 @@ def test_filters_are_kept_in_the_address_and_saved_under_a_name(room: WatchRoom,
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_found_again_and_nothing_is_missed(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     page = visit.page
@@ -140,6 +143,7 @@ def test_a_server_that_comes_back_is_found_again_and_nothing_is_missed(room: Wat
     assert all("ERR_" in fault for fault in visit.faults), visit.faults
 
 
+@pytest.mark.slow
 def test_the_map_is_drawn_with_the_islands_of_the_south_china_sea(room: WatchRoom, browser: Any) -> None:
     sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "nation")
@@ -170,6 +174,7 @@ def test_the_map_is_drawn_with_the_islands_of_the_south_china_sea(room: WatchRoo
 
 
 @pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.slow
 def test_every_page_is_accessible_and_fits_the_screen(room: WatchRoom, browser: Any, width: int) -> None:
     code = sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "guangdong", viewport={"width": width, "height": 800})
@@ -220,6 +225,7 @@ def _check(page: Any, width: int, target: int = 44) -> None:
     assert small == []
 
 
+@pytest.mark.slow
 def test_handling_works_with_the_mouse_and_prints(room: WatchRoom, browser: Any) -> None:
     code = sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "guangdong")

@@ -248,6 +248,7 @@ def test_figures_keep_to_the_region_and_agree_with_the_map(room: WatchRoom) -> N
         assert len(shape["features"]) == 34
 
 
+@pytest.mark.slow
 def test_citizens_questions_are_counted_and_outlive_the_server(tmp_path: Path) -> None:
     room = WatchRoom(tmp_path / "node")
     with room, room.client() as citizen, room.person("nation") as client:
@@ -260,6 +261,7 @@ def test_citizens_questions_are_counted_and_outlive_the_server(tmp_path: Path) -
         assert client.get("/inspector/figures?days=7").json()["checks"] == 4
 
 
+@pytest.mark.slow
 def test_the_operators_own_map_and_its_approval_number_are_used(tmp_path: Path) -> None:
     own = tmp_path / "map.json"
     own.write_text('{"type":"FeatureCollection","features":[]}', encoding="utf-8")

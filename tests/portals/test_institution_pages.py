@@ -313,6 +313,7 @@ def test_a_file_is_judged_mended_and_sent_in_a_browser(desks: Desks, browser: An
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_every_page_is_worked_by_keys_on_a_phone_and_a_desk_and_has_no_fault(desks: Desks, browser: Any) -> None:
     visit = desks.visit(browser, "cai")
     page = visit.page

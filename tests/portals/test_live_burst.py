@@ -93,6 +93,7 @@ def check(portal: Portal, alerts: int, memory_max: int) -> None:
     assert grown < memory_max, f"{grown} MiB more"
 
 
+@pytest.mark.slow
 def test_a_burst_reaches_every_subscriber_whole_and_in_order_while_uploads_go_on(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal:
         check(portal, 2 * DOCUMENT, 400)
@@ -104,6 +105,7 @@ def test_a_burst_of_a_hundred_thousand_alerts_does_not_stop_uploads(tmp_path: Pa
         check(portal, 100_000, 700)
 
 
+@pytest.mark.slow
 def test_the_earlier_hospital_is_told_of_a_burst_only_its_own_side(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal, Subscriber(portal, HOSPITAL_B) as hospital:
         codes = [new_code() for _ in range(300)]

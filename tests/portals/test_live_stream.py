@@ -46,6 +46,7 @@ def test_each_is_told_what_concerns_it_and_an_institution_never_learns_who_the_o
     assert earlier.alerts[0]["questioned"] is False
 
 
+@pytest.mark.slow
 def test_filters_narrow_a_stream(portal: Portal) -> None:
     with (
         Subscriber(portal, INSPECTOR, **{"class": "clone"}) as clones,
@@ -67,6 +68,7 @@ def test_filters_narrow_a_stream(portal: Portal) -> None:
     assert shenzhen.codes == returns.codes == []
 
 
+@pytest.mark.slow
 def test_a_subscriber_that_comes_again_gets_what_it_missed_once_and_in_order(portal: Portal) -> None:
     with Subscriber(portal, INSPECTOR) as inspector:
         first = sell_twice(portal, HOSPITAL_A, PHARMACY_P)
@@ -156,6 +158,7 @@ def test_an_alert_is_handled_step_by_step_by_those_whose_steps_they_are(portal: 
         client.close()
 
 
+@pytest.mark.slow
 def test_a_killed_server_goes_on_from_every_cursor(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node").start()
     try:
@@ -172,6 +175,7 @@ def test_a_killed_server_goes_on_from_every_cursor(tmp_path: Path) -> None:
         portal.kill()
 
 
+@pytest.mark.slow
 def test_a_server_with_open_streams_stops_without_waiting_for_them(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node").start()
     with Subscriber(portal, INSPECTOR), Subscriber(portal, HOSPITAL_A):

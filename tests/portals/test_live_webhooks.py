@@ -80,6 +80,7 @@ def test_a_receiver_that_was_away_gets_what_it_missed_in_order(hooked: Portal, i
     assert (state["state"], state["failures"], state["delivered"]) == ("active", 0, 4)
 
 
+@pytest.mark.slow
 def test_what_a_receiver_refuses_is_sent_again_until_it_is_taken(hooked: Portal, inspector: httpx.Client) -> None:
     with Receiver() as receiver:
         receiver.status = 500
@@ -222,6 +223,7 @@ def test_a_dead_receiver_is_given_up_with_words_and_goes_on_when_asked(tmp_path:
             eventually(lambda: again.codes == [code])
 
 
+@pytest.mark.slow
 def test_who_may_no_longer_come_in_is_told_no_more(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal, Receiver() as receiver, portal.client(PHARMACY_P) as pharmacy:
         path = f"{PATH}/{subscribe(pharmacy, receiver.url)['id']}"
@@ -292,6 +294,7 @@ def test_no_writing_of_a_private_address_passes_for_a_public_one(address: str, p
     assert is_public(address) is public
 
 
+@pytest.mark.slow
 def test_a_killed_server_delivers_everything_after_its_restart(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node", SETTINGS).start()
     try:

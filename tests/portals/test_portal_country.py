@@ -124,6 +124,7 @@ def assert_sound(done: Demonstration) -> None:
     assert done.played.claims_taken > 0
 
 
+@pytest.mark.slow
 def test_a_country_played_over_http_is_audited_like_any_other(tmp_path: Path) -> None:
     assert_sound(played_over_http(tmp_path, 2, institutions=20, boxes=300, days=14, kills=1))
 

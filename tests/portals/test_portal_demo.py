@@ -48,6 +48,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     assert process.returncode in {0, -signal.SIGTERM}
 
 
+@pytest.mark.slow
 def test_each_sample_code_leads_to_a_page(demo: Shown) -> None:
     addresses = re.findall(r"(http://\S+/check\?code=\S+)", demo.text)
     assert len(addresses) >= 8
@@ -57,6 +58,7 @@ def test_each_sample_code_leads_to_a_page(demo: Shown) -> None:
         assert "text/html" in shown.headers["content-type"]
 
 
+@pytest.mark.slow
 def test_each_account_signs_in_and_sees_its_page(demo: Shown) -> None:
     rows = re.findall(r"│ [^│]+ │ ([\w-]+) +│ (\S+) +│ (http://\S+) +│", demo.text)
     assert len(rows) == 10

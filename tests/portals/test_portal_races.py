@@ -57,6 +57,7 @@ def raced(folder: Path, boxes: list[str], tills: int) -> None:
         assert paid_claims(node, boxes) == [1] * len(boxes)
 
 
+@pytest.mark.slow
 def test_eight_tills_that_claim_the_same_boxes_get_each_paid_once(tmp_path: Path) -> None:
     raced(tmp_path / "node", codes(25), tills=8)
 

@@ -86,6 +86,7 @@ def test_an_altered_token_a_cut_one_and_no_token_are_told_apart(till: Till, visi
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_key_of_another_node_is_not_taken_for_ours(till: Till, visit: Visit, browser: Any, tmp_path: Path) -> None:
     box = till.new_box()
     till.sell("S3", box)
@@ -111,6 +112,7 @@ def test_a_return_since_is_told_in_words_and_colour(till: Till, visit: Visit) ->
     visit.check()
 
 
+@pytest.mark.slow
 def test_without_a_network_and_without_the_server_the_page_still_proves_the_binding(
     browser: Any, tmp_path: Path
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_browser_without_a_script_gets_the_same_answer_from_the_server(
 
 
 @pytest.mark.parametrize("elder", [False, True])
+@pytest.mark.slow
 def test_the_page_keeps_the_numbers_for_ageing_eyes(till: Till, visit: Visit, elder: bool) -> None:  # noqa: FBT001  a parameter of the test
     box = till.new_box()
     till.sell(f"S8{elder}", box)

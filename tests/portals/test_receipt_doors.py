@@ -109,6 +109,7 @@ def test_the_token_reaches_no_log_and_no_page_keeps_it(till: Till, portal: Porta
     assert box not in portal.logged()
 
 
+@pytest.mark.slow
 def test_a_receipt_survives_the_power_and_is_checked_with_the_same_key(till: Till, portal: Portal) -> None:
     box = till.new_box()
     till.sell("S7", box)

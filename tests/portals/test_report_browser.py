@@ -116,6 +116,7 @@ def test_a_citizen_reports_from_the_answer_and_follows_it_to_the_agencys_words(
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_form_sent_twice_by_a_nervous_finger_and_again_by_the_way_back_is_one_report(
     portal: Portal, visit: Visit, box: str
 ) -> None:
@@ -166,6 +167,7 @@ def test_what_is_missing_is_told_above_the_form_and_each_word_leads_to_its_field
 
 
 @pytest.mark.parametrize("elder", [False, True])
+@pytest.mark.slow
 def test_form_follow_up_and_sheet_keep_the_numbers_for_ageing_eyes(visit: Visit, box: str, *, elder: bool) -> None:
     page = visit.page
     if elder:

@@ -263,6 +263,7 @@ def test_the_compensation_sheet_is_filled_from_the_check_and_asks_for_nothing(po
         assert "implementing rules" in client.get("/compensation", params={"lang": "en"}).text
 
 
+@pytest.mark.slow
 def test_a_report_that_got_its_number_survives_the_power(portal: Portal) -> None:
     said = body("power-token-00000001", photos=[base64.b64encode(picture()).decode()], contact="13800138000")
     with portal.client() as client:

@@ -337,6 +337,7 @@ def _settlement() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_scan_is_read_whatever_has_the_focus_and_typing_by_hand_is_typing(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.page.fill("#delivery", "DN-1")
@@ -368,6 +369,7 @@ def test_a_scan_is_read_whatever_has_the_focus_and_typing_by_hand_is_typing(desk
     desk.visit.check()
 
 
+@pytest.mark.slow
 def test_the_screen_is_worked_by_keys_alone_and_has_no_fault_that_axe_would_name(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.scan_and_read(box(1))
@@ -438,6 +440,7 @@ def test_the_desk_refuses_what_is_not_its_own(desks: Desks) -> None:
         assert result["status"] == "undo_not_found"
 
 
+@pytest.mark.slow
 def test_a_basket_that_was_refused_as_a_whole_waits_for_a_person(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.page.evaluate(_REFUSE_ONE_BASKET)
