@@ -19,7 +19,7 @@ _SALES = sa.Table(
     sa.Column("facts", sa.LargeBinary, nullable=False),
     sa.Index("sales_of", "institution", "day", "number"),
 )
-"""A row is what one document says of one day: `facts` are (key, sequence) of boxes and lines, MessagePack.
+"""A row is what one document, as it came once, says of one day: `facts` are (key, sequence), MessagePack.
 
 What became of them stands in the journal, and is read there: the index says only where to look.
 """
@@ -46,18 +46,21 @@ class SalesView:
     """The view: one row a document and day, one row a number."""
 
     name = "sales"
-    version = 1
+    version = 2
     metadata = _METADATA
 
     def apply(self, connection: sa.Connection, events: Sequence[Event]) -> None:
         """Take the next events into account."""
-        documents: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+        # By arrival too: a document that comes again is a row again, in whatever pages the feed comes.
+        documents: dict[tuple[str, str, str, int], list[tuple[str, int]]] = {}
         numbers: list[tuple[Any, ...]] = []
         for event in events:
             if event.kind not in {"sold", "returned"} or event.key.startswith(_OTHERS):
                 continue
             day = iso_day(event.event_time)
-            documents.setdefault((event.actor, day, event.document), []).append((event.key, event.sequence))
+            documents.setdefault((event.actor, day, event.document, event.arrived), []).append(
+                (event.key, event.sequence)
+            )
             references = event.references
             if references:
                 numbers += [
@@ -66,7 +69,7 @@ class SalesView:
                     if name in references
                 ]
         if documents:
-            rows = [(institution, day, _encode(facts)) for (institution, day, _), facts in documents.items()]
+            rows = [(institution, day, _encode(facts)) for (institution, day, *_), facts in documents.items()]
             connection.exec_driver_sql("INSERT INTO sales (institution, day, facts) VALUES (?, ?, ?)", rows)
         if numbers:
             connection.exec_driver_sql("INSERT OR IGNORE INTO sales_numbers VALUES (?, ?, ?, ?, ?)", numbers)

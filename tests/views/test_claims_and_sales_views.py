@@ -1,6 +1,7 @@
 """Claims, sales and prescriptions as lists: each once, what undoes them marked, made again the same from the feed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from story import HOSPITAL_A, PHARMACY_P, PHARMACY_Q, WHOLE, Line, Story
@@ -106,4 +107,21 @@ def test_lists_made_again_from_the_feed_are_the_same(story: Story, views: Views)
     again.catch_up()
     with views.read() as one, again.read() as other:
         assert list_claims(one, ClaimsWanted(), 0, 9) == list_claims(other, ClaimsWanted(), 0, 9)
+    again.close()
+
+
+def test_a_return_that_came_before_its_sale_has_the_same_numbers_when_the_list_is_made_again(
+    story: Story, views: Views
+) -> None:
+    box = story.new_box()
+    assert story.give_back(PHARMACY_P, box, receipt="R1") == "parked"
+    views.catch_up()
+    assert story.report_sale(PHARMACY_P, box, receipt="R1", when=story.clock() - timedelta(minutes=5)) == "accepted"
+    again = Views.open(None, story.journal, (SalesView(),))
+    again.catch_up()
+    views.catch_up()
+    with views.read() as one, again.read() as other:
+        found = list_sales(one, [PHARMACY_P], "2026-03-09", 0, 9)
+        assert [fact for row in found for fact in row.facts] == [(story.key(box), number) for number in (1, 2, 3)]
+        assert list_sales(other, [PHARMACY_P], "2026-03-09", 0, 9) == found
     again.close()
