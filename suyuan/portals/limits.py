@@ -2,10 +2,9 @@
 
 import hashlib
 import time
+from threading import Lock
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from suyuan.codes.code import Code
 from suyuan.portals.access import Caller
@@ -13,14 +12,22 @@ from suyuan.portals.problem import Refused
 from suyuan.settings import Settings
 
 PREFIX = "rate_"
+SWEPT_FROM = 10_000
+"""Windows that may be kept before those that have ended are thrown away."""
 
 
 class Limits:
-    """The limits of one server process. Each `rate_…` of the settings is a lane."""
+    """The limits of one server process. Each `rate_…` of the settings is a lane.
+
+    The library's own store in memory starts a thread every 10 ms that walks through all windows: most of the
+    server's time once thousands are open.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._storage = MemoryStorage()
-        self._window = FixedWindowRateLimiter(self._storage)
+        self._windows: dict[tuple[str, str], tuple[float, int]] = {}
+        """Lane and name → when the window ends (monotonic), and how many came in it."""
+        self._sweep_from = SWEPT_FROM
+        self._counting = Lock()
         self._rates: dict[str, RateLimitItem] = {
             name.removeprefix(PREFIX): parse(getattr(settings, name))
             for name in Settings.__struct_fields__
@@ -33,12 +40,23 @@ class Limits:
         Raises:
             Refused: it was one too many; says which limit, and when to come again.
         """
-        rate = self._rates[lane]
-        if self._window.hit(rate, lane, name):
+        rate, now = self._rates[lane], time.monotonic()
+        with self._counting:
+            end, came = self._windows.get((lane, name), (0.0, 0))
+            if end <= now:
+                end, came = now + rate.get_expiry(), 0
+                self._sweep(now)
+            self._windows[lane, name] = end, came + 1
+        if came < rate.amount:
             return
-        reset = self._window.get_window_stats(rate, lane, name).reset_time
-        wait = max(1, round(reset - time.time()))
+        wait = max(1, round(end - now))
         raise Refused("too_often", where=lane, value=str(rate), headers={"retry-after": str(wait)})
+
+    def _sweep(self, now: float) -> None:
+        """Throw away what has ended, each time the windows have become twice as many: memory follows those open."""
+        if len(self._windows) >= self._sweep_from:
+            self._windows = {key: window for key, window in self._windows.items() if window[0] > now}
+            self._sweep_from = max(SWEPT_FROM, 2 * len(self._windows))
 
     def check_code(self, caller: Caller, code: Code) -> None:
         """Count one question of a citizen about a box: nobody watches it by asking from many places, however written.
