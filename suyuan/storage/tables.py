@@ -129,6 +129,10 @@ class Tables(CredentialTables, PeopleTables):
         engine = _engine(address)
         try:
             with engine.begin() as connection:
+                if engine.dialect.name == "sqlite":
+                    # Its driver begins before values are written only, not before columns are added: an upgrade that
+                    # is cut off must leave nothing, and of two at the same time one must find nothing left to do.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 held = _version(connection, address)
                 _METADATA.create_all(connection)
                 if held is None:

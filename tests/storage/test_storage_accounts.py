@@ -7,9 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.ledger.privacy import Privacy
+from suyuan.storage import tables as tables_module
 from suyuan.storage.credentials import within_networks
 from suyuan.storage.passwords import check_password, hash_password, password_fault
 from suyuan.storage.tables import SCHEMA_VERSION, Tables, TablesError
@@ -55,6 +57,24 @@ def test_tables_of_version_1_come_up_to_date_and_everybody_is_still_known(
             ]
             assert len(tables.load_catalogue().delegations) == 1
             assert Catalogue(tables.load_catalogue()).content.parties[0].name == "示例药房"
+
+
+def test_an_upgrade_that_was_cut_off_begins_anew(
+    from_version_1: Path, privacy: Privacy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = tables_module.STEPS[1]
+
+    def cut_off(connection: sa.Connection) -> None:
+        step(connection)
+        raise RuntimeError("the power failed")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(tables_module.STEPS, 1, cut_off)
+        with pytest.raises(RuntimeError, match="power"):
+            Tables.open(from_version_1, privacy)
+    with Tables.open(from_version_1, privacy) as tables:
+        assert tables.meta("schema") == str(SCHEMA_VERSION)
+        assert tables.list_credentials()
 
 
 def test_an_old_key_signs_nothing_until_it_is_replaced(from_version_1: Path, privacy: Privacy) -> None:
