@@ -13,6 +13,9 @@ PERSONAL = frozenset({"settlement", "order", "visit", "receipt", "prescription",
 """Numbers that lead to a person."""
 SELLING = frozenset({"sold", "claimed", "returned", "cancelled", "reversed"})
 
+HANDLED = SELLING | {"produced", "packed", "unpacked", "shipped", "received"}
+"""What is said of a carton by who has it in hand: to count or refuse one that is another's tells nobody its boxes."""
+
 OFFICIAL = frozenset({"inspector", "drug_regulator"})
 
 
@@ -102,7 +105,8 @@ def see(story: Story, sight: Sight, asides: Asides) -> SeenStory:
     """The story cut to what the reader may know."""
     shown = _shown(story, sight, asides)
     places = {_mark(story, chapter): number for number, (chapter, _) in enumerate(shown, start=1)}
-    own = bool(shown) or sight.reader in OFFICIAL
+    official = sight.reader in OFFICIAL
+    handled = official or any(one.kind in HANDLED for one, banded in shown if not banded)
     return SeenStory(
         code=story.code,
         system=story.system,
@@ -110,14 +114,14 @@ def see(story: Story, sight: Sight, asides: Asides) -> SeenStory:
         product=story.product,
         readings=story.readings,
         problems=story.problems,
-        cartons=story.cartons if own else (),
-        children=story.children if own else (),
+        cartons=story.cartons if shown or official else (),
+        children=story.children if handled else (),
         holds=story.holds,
         chapters=[
             _elsewhere(number, chapter) if banded else _told(story, chapter, sight, asides, places)
             for number, (chapter, banded) in enumerate(shown, start=1)
         ],
-        hidden=len(story.chapters) - len(shown) if sight.reader in OFFICIAL else 0,
+        hidden=len(story.chapters) - len(shown) if official else 0,
     )
 
 

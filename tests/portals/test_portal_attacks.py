@@ -112,6 +112,29 @@ def test_a_firm_learns_of_a_box_sold_elsewhere_neither_the_month_nor_the_kind_of
     assert (told[1]["kind_of_place"], told[1]["month"]) == ("pharmacy", "2026-03")
 
 
+def test_who_counts_a_carton_of_anothers_does_not_learn_which_boxes_are_in_it(house: Portal) -> None:
+    carton, boxes = "(00)361234500000000026", [f"8234567{number:013d}" for number in range(501, 504)]
+    packed = {"action": "packed", "parent": carton, "children": boxes, "time": "2026-03-01T08:00:00+08:00"}
+
+    def scan(party: str, kind: str, **more: str) -> None:
+        said = {"kind": kind, "code": carton, "time": "2026-03-02T08:00:00+08:00", **more}
+        with house.client(party) as client:
+            assert client.post("/api/v1/scans", json={"scans": [said]}).status_code == 200
+
+    def inside(party: str) -> int:
+        with house.client(party) as client:
+            return len(client.get("/api/v1/history", params={"code": carton}).json()["children"])
+
+    with house.client(MAKER) as maker:
+        assert maker.post("/api/v1/packages", json={"packages": [packed]}).status_code == 200
+    scan(MAKER, "shipped", counterparty=PHARMACY_P)
+    scan(PHARMACY_Q, "counted")
+    scan(PHARMACY_Q, "refused")
+    assert (inside(MAKER), inside(PHARMACY_P), inside(PHARMACY_Q)) == (3, 0, 0)
+    scan(PHARMACY_P, "received", counterparty=MAKER)
+    assert (inside(MAKER), inside(PHARMACY_P), inside(PHARMACY_Q)) == (3, 3, 0)
+
+
 def test_a_report_leaves_its_region_only_when_it_is_passed_on(house: Portal) -> None:
     said = {"token": "3f9c2a71d8e04b56", "region": "440100", "traits": ["no_receipt"]}
     with house.client() as citizen, house.client(INSPECTOR) as inspector:
