@@ -1,6 +1,7 @@
 """Whatever anybody may send about a few boxes, as strategies: messages written as stories write them, and not sent."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -87,7 +88,8 @@ def _selling(place: str, picks: list[int], person: str, msgid: str, **how: Any) 
 
     def say(pen: Pen) -> object:
         send = pen.give_back if how["returned"] else pen.report_sale
-        return send(place, *_boxes(pen, picks), **said)
+        when = pen.clock() - timedelta(hours=how["hours_ago"])
+        return send(place, *_boxes(pen, picks), when=when, **said)
 
     return say
 
@@ -103,6 +105,7 @@ SELL = st.builds(
     split=st.booleans(),
     quantity=st.sampled_from(["1", "12"]),
     returned=st.sampled_from([False, False, True]),
+    hours_ago=st.sampled_from([0, 0, 1]),
 )
 WITHOUT_CODE = st.builds(
     lambda place, visit, product: (
