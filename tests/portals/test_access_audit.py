@@ -59,6 +59,7 @@ def test_what_was_read_is_in_the_record_even_if_the_power_goes_with_the_answer(p
         record.close()
 
 
+@pytest.mark.slow
 def test_without_a_record_to_write_to_no_person_is_shown(portal: Portal) -> None:
     with Browser(portal, "inspector") as browser:
         assert PERSON.search(read(browser))
@@ -74,11 +75,13 @@ def test_without_a_record_to_write_to_no_person_is_shown(portal: Portal) -> None
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x", "1"])
+@pytest.mark.slow
 def test_a_reason_is_words(portal: Portal, reason: str) -> None:
     with Browser(portal, "inspector") as browser:
         assert not PERSON.search(read(browser, reason))
 
 
+@pytest.mark.slow
 def test_a_formula_in_a_reason_is_no_formula_in_the_auditors_spreadsheet(portal: Portal) -> None:
     with Browser(portal, "inspector") as browser, Browser(portal, "auditor") as eye:
         read(browser, '=HYPERLINK("https://example.com")')

@@ -46,6 +46,7 @@ def signed_in(portal: Portal, start: str = START) -> httpx.Response:
         return back
 
 
+@pytest.mark.slow
 def test_a_person_whom_the_organisation_names_is_let_in_and_led_where_they_wanted(
     portal: Portal, server: Running
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_person_whom_the_organisation_names_is_let_in_and_led_where_they_wante
 
 
 @pytest.mark.parametrize("who", ["u-9999", "u-1002", "wang", ""])
+@pytest.mark.slow
 def test_nobody_gets_an_account_by_signing_in_there_and_who_is_locked_out_stays_out(
     portal: Portal, server: Running, who: str
 ) -> None:
@@ -66,6 +68,7 @@ def test_nobody_gets_an_account_by_signing_in_there_and_who_is_locked_out_stays_
 
 
 @pytest.mark.parametrize("fault", ["iss", "aud", "exp", "nonce", "key", "none", "state", "denied"])
+@pytest.mark.slow
 def test_a_token_that_is_not_right_in_one_thing_lets_nobody_in(portal: Portal, server: Running, fault: str) -> None:
     server.say("u-1001", fault)
     assert signed_in(portal).status_code == 401
@@ -73,6 +76,7 @@ def test_a_token_that_is_not_right_in_one_thing_lets_nobody_in(portal: Portal, s
     assert signed_in(portal).status_code == 303
 
 
+@pytest.mark.slow
 def test_the_answer_of_a_sign_in_that_another_browser_began_is_nothing(portal: Portal, server: Running) -> None:
     server.say("u-1001")
     with httpx.Client(base_url=portal.address) as first, httpx.Client(base_url=portal.address) as second:
@@ -84,6 +88,7 @@ def test_the_answer_of_a_sign_in_that_another_browser_began_is_nothing(portal: P
         assert first.get(there).status_code == 401, "a code is good once"
 
 
+@pytest.mark.slow
 def test_a_person_of_the_organisation_has_no_password_here(portal: Portal) -> None:
     with httpx.Client(base_url=portal.address) as browser:
         assert browser.post("/sign-in", data={"name": "wang", "password": "one box, one code"}).status_code == 401

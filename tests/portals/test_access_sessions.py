@@ -31,6 +31,7 @@ def test_a_right_password_opens_a_session_and_a_wrong_one_tells_nothing(portal: 
             assert same[0] == same[1] != ""
 
 
+@pytest.mark.slow
 def test_the_cookie_is_kept_from_scripts_and_other_sites(portal: Portal) -> None:
     with Browser(portal, "clerk") as browser:
         told = browser.signed_in.headers["set-cookie"].lower()
@@ -46,6 +47,7 @@ def test_behind_a_proxy_with_tls_the_cookie_is_secure(tmp_path_factory: pytest.T
         assert "secure" in browser.signed_in.headers["set-cookie"].lower()
 
 
+@pytest.mark.slow
 def test_each_sign_in_has_a_new_session_and_ends_the_one_before(portal: Portal) -> None:
     with Browser(portal, "clerk") as browser:
         first = browser.client.cookies[COOKIE]
@@ -55,6 +57,7 @@ def test_each_sign_in_has_a_new_session_and_ends_the_one_before(portal: Portal) 
         assert planted.json()["role"] == "citizen"
 
 
+@pytest.mark.slow
 def test_signing_out_ends_the_session_wherever_its_cookie_still_is(portal: Portal) -> None:
     with Browser(portal, "clerk") as browser:
         kept = browser.client.cookies[COOKIE]
@@ -62,6 +65,7 @@ def test_signing_out_ends_the_session_wherever_its_cookie_still_is(portal: Porta
         assert httpx.get(f"{portal.address}/api/v1/me", cookies={COOKIE: kept}).json()["role"] == "citizen"
 
 
+@pytest.mark.slow
 def test_signing_out_everywhere_leaves_this_browser_alone(portal: Portal) -> None:
     with (
         Browser(portal, "pharmacist") as here,
@@ -91,6 +95,7 @@ def test_a_page_leads_to_sign_in_and_back_and_never_to_another_site(portal: Port
                 assert sent.headers["location"] == led
 
 
+@pytest.mark.slow
 def test_a_form_without_the_token_of_its_page_or_with_another_ones_is_refused(portal: Portal) -> None:
     with Browser(portal, "manager") as browser, Browser(portal, "manager_b") as other:
         right, strange = browser.token(), other.token()
@@ -112,6 +117,7 @@ def test_a_form_without_the_token_of_its_page_or_with_another_ones_is_refused(po
         assert all(label in shown for label in ("right", "in parts", "by script"))
 
 
+@pytest.mark.slow
 def test_a_signed_in_person_shows_a_photo_with_the_form_of_the_first_page(portal: Portal) -> None:
     with Browser(portal, "clerk") as browser:
         picture = {"form_token": (None, browser.token("/")), "photo": ("a.png", b"no picture", "image/png")}
@@ -131,6 +137,7 @@ def test_a_signed_in_person_shows_a_photo_with_the_form_of_the_first_page(portal
         ({}, 200),
     ],
 )
+@pytest.mark.slow
 def test_even_with_the_token_a_form_comes_from_our_own_pages(
     portal: Portal, headers: dict[str, str], status: int
 ) -> None:
@@ -143,6 +150,7 @@ def test_even_with_the_token_a_form_comes_from_our_own_pages(
             assert answer == (303 if status == 200 else 403)
 
 
+@pytest.mark.slow
 def test_json_of_another_site_is_refused_and_of_our_own_pages_taken(portal: Portal) -> None:
     with Browser(portal, "manager") as browser:
         body = {"label": "by json"}

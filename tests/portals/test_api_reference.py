@@ -26,6 +26,7 @@ def test_every_operation_of_the_interface_stands_in_the_document_and_on_the_page
                 assert any(status.startswith("4") for status in one["responses"])
 
 
+@pytest.mark.slow
 def test_the_sentence_under_a_field_in_the_code_is_its_meaning_in_the_reference(portal: Portal) -> None:
     with portal.client() as client:
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
@@ -34,6 +35,7 @@ def test_the_sentence_under_a_field_in_the_code_is_its_meaning_in_the_reference(
     assert not silent
 
 
+@pytest.mark.slow
 def test_every_address_under_api_v1_is_described(portal: Portal) -> None:
     silent = [
         url.path
@@ -43,6 +45,7 @@ def test_every_address_under_api_v1_is_described(portal: Portal) -> None:
     assert not silent, f"say what they take and give with @operation: {silent}"
 
 
+@pytest.mark.slow
 def test_every_operation_has_a_name_of_its_own_and_a_summary_in_chinese(portal: Portal) -> None:
     operations = [told for _, told in described(URLS)]
     names = [told.name for told in operations]
@@ -52,6 +55,7 @@ def test_every_operation_has_a_name_of_its_own_and_a_summary_in_chinese(portal: 
     assert not missing, f"add them to translations/zh/api.po: {missing}"
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_document_are_taken_as_they_stand(portal: Portal) -> None:
     from story import MAKER, PHARMACY_P  # noqa: PLC0415  beside its use
 
@@ -70,6 +74,7 @@ def test_the_examples_of_the_document_are_taken_as_they_stand(portal: Portal) ->
                 assert taken.json().get("problems", []) == []
 
 
+@pytest.mark.slow
 def test_a_word_finds_the_operations_in_which_it_stands_and_another_finds_none(portal: Portal) -> None:
     with portal.client() as client:
         found = client.get("/api", params={"q": "cancel", "lang": "en"}).text
@@ -78,6 +83,7 @@ def test_a_word_finds_the_operations_in_which_it_stands_and_another_finds_none(p
         assert "Nothing fits" in client.get("/api", params={"q": "zeppelin", "lang": "en"}).text
 
 
+@pytest.mark.slow
 def test_the_list_of_refusals_is_the_same_as_page_and_as_json(portal: Portal) -> None:
     with portal.client() as client:
         page, listed = client.get("/errors").text, client.get("/api/v1/errors").json()["errors"]
@@ -99,6 +105,7 @@ def test_the_pages_have_no_fault_that_axe_or_the_console_would_name(portal: Port
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_an_operation_is_found_opened_and_read_with_the_keyboard_alone(portal: Portal, browser: object) -> None:
     visit = Visit(browser, portal)
     page = visit.page

@@ -70,6 +70,7 @@ def test_typing_groups_the_digits_counts_them_and_finds_a_slip(portal: Portal, s
     visit.check()
 
 
+@pytest.mark.slow
 def test_the_answer_follows_what_the_citizen_says(portal: Portal, shelf: Shelf, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
@@ -137,6 +138,7 @@ def test_the_camera_reads_a_code_and_leads_to_its_outcome(
         filming.close()
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_refused_or_missing_says_so_and_closes_with_escape(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
@@ -149,6 +151,7 @@ def test_a_camera_that_is_refused_or_missing_says_so_and_closes_with_escape(port
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_photo_is_read_on_the_device_and_one_without_a_code_is_offered_to_the_server(
     portal: Portal, shelf: Shelf, browser: Any
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_photo_is_read_on_the_device_and_one_without_a_code_is_offered_to_the_
     visit.check()
 
 
+@pytest.mark.slow
 def test_without_scripts_typing_and_photo_still_lead_to_the_answer(portal: Portal, shelf: Shelf, browser: Any) -> None:
     visit = Visit(browser, portal, java_script_enabled=False)
     page = visit.page
@@ -190,6 +194,7 @@ def test_without_scripts_typing_and_photo_still_lead_to_the_answer(portal: Porta
     visit.check()
 
 
+@pytest.mark.slow
 def test_what_was_looked_up_stays_on_the_device_until_it_is_cleared(portal: Portal, shelf: Shelf, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
@@ -226,6 +231,7 @@ def test_the_page_weighs_little_before_scanning_and_fetches_the_reader_only_then
         visit.check()
 
 
+@pytest.mark.slow
 def test_text_of_a_code_runs_nothing(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
@@ -269,6 +275,7 @@ def test_the_numbers_for_old_eyes_and_hands_are_kept_on_every_page(
     visit.check()
 
 
+@pytest.mark.slow
 def test_small_type_and_narrow_targets_would_be_found(portal: Portal, browser: Any) -> None:
     page = Visit(browser, portal).page
     frame = (
@@ -289,6 +296,7 @@ def test_small_type_and_narrow_targets_would_be_found(portal: Portal, browser: A
     assert "no switch named 标准版" in "\n".join(ageing_faults(page, elder=True))
 
 
+@pytest.mark.slow
 def test_everything_is_reached_by_the_keyboard(portal: Portal, shelf: Shelf, browser: Any) -> None:
     for path in ("/", f"/check?code={shelf.one}"):
         visit = Visit(browser, portal, viewport={"width": 1280, "height": 800})
@@ -298,6 +306,7 @@ def test_everything_is_reached_by_the_keyboard(portal: Portal, shelf: Shelf, bro
 
 
 @pytest.mark.skipif(not PICTURES, reason="pictures for the docs are drawn on request")
+@pytest.mark.slow
 def test_pictures_for_the_docs(portal: Portal, shelf: Shelf, browser: Any) -> None:
     for name, path, elder in (
         ("citizen-first", "/", False),

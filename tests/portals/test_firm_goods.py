@@ -89,6 +89,7 @@ def cubes(portal: Portal, party: str = MAKER, product: str = PRODUCT) -> dict[tu
                 return found
 
 
+@pytest.mark.slow
 def test_a_node_that_knows_nothing_yet_tells_nothing_and_has_no_next_page(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node")
     with Node.open(portal.folder) as node:
@@ -110,6 +111,7 @@ def test_a_firm_is_told_large_counties_alone_small_ones_together_and_the_rest_no
     assert not everything & {1, 9, 15, 30, 40 + 39 + 1, 10, 31}, "no small cell, and no total that would give one"
 
 
+@pytest.mark.slow
 def test_nobody_else_is_told_of_them_and_a_product_is_proven_by_its_registration_alone(goods: Portal) -> None:
     eventually(lambda: cubes(goods))
     for party, product in ((OTHER_FIRM, PRODUCT), (MAKER, OTHERS), (MAKER, "trace20:8345678"), (MAKER, "x")):
@@ -124,12 +126,14 @@ def test_nobody_else_is_told_of_them_and_a_product_is_proven_by_its_registration
                 assert client.get(path).status_code == (401 if not party else 403)
 
 
+@pytest.mark.slow
 def test_filters_and_other_cuts_of_the_numbers_are_refused(goods: Portal) -> None:
     with goods.client(MAKER) as client:
         for more in ({"region": "440105"}, {"institution": HOSPITAL_A}, {"week": "2026-W11"}, {"limit": "0"}):
             assert client.get("/api/v1/flow", params={"product": PRODUCT, **more}).status_code == 422
 
 
+@pytest.mark.slow
 def test_what_comes_later_changes_no_week_that_was_told(goods: Portal) -> None:
     before = eventually(lambda: cubes(goods))
     late = [sale(f"8234567{next(_serials)}", sel_retn_time=f"{monday(3):%Y-%m-%d 12:00:00}") for _ in range(12)]
@@ -156,6 +160,7 @@ def uploads(portal: Portal, party: str = MAKER, limit: int = 500) -> list[dict[s
                 return found
 
 
+@pytest.mark.slow
 def test_a_firm_gets_back_what_it_uploaded_byte_for_byte_and_nothing_of_others(goods: Portal) -> None:
     sent = to_json(
         {"id": "U1", "scans": [{"kind": "produced", "time": NOW, "code": f"8234567{next(_serials)}", "lot": "批1"}]}
@@ -198,6 +203,7 @@ def test_the_page_shows_tables_and_charts_and_gives_the_same_as_a_file(goods: Po
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_firm_without_a_registered_prefix_is_told_how_to_get_one(goods: Portal, browser: Any) -> None:
     visit = Visit(browser, goods)
     visit.sign_in("empty", PASSWORD)

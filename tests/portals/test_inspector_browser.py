@@ -58,6 +58,7 @@ def test_the_stream_connects_at_every_load(room: WatchRoom, browser: Any) -> Non
     visit.check()
 
 
+@pytest.mark.slow
 def test_a_pause_holds_new_alerts_back_until_it_ends(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     page = visit.page
@@ -73,6 +74,7 @@ def test_a_pause_holds_new_alerts_back_until_it_ends(room: WatchRoom, browser: A
     visit.check()
 
 
+@pytest.mark.slow
 def test_keys_move_open_and_filter_without_a_mouse(room: WatchRoom, browser: Any) -> None:
     for _ in range(2):
         sell_twice(room, HOSPITAL_A, PHARMACY_P)
@@ -204,6 +206,7 @@ def test_every_page_is_accessible_and_fits_the_screen(room: WatchRoom, browser: 
     visit.check()
 
 
+@pytest.mark.slow
 def test_the_elder_version_is_larger_and_still_fits(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong", viewport={"width": 375, "height": 800})
     page = visit.page

@@ -57,6 +57,7 @@ def test_a_delivery_is_signed_with_the_subscribers_secret(hooked: Portal, inspec
     assert told["alerts"][0]["other"]["institution"] == HOSPITAL_A
 
 
+@pytest.mark.slow
 def test_a_secret_that_was_made_here_is_shown_once(inspector: httpx.Client) -> None:
     with Receiver() as receiver:
         made = subscribe(inspector, receiver.url)
@@ -65,6 +66,7 @@ def test_a_secret_that_was_made_here_is_shown_once(inspector: httpx.Client) -> N
         assert made["secret"] not in inspector.get(PATH).text
 
 
+@pytest.mark.slow
 def test_a_receiver_that_was_away_gets_what_it_missed_in_order(hooked: Portal, inspector: httpx.Client) -> None:
     receiver = Receiver()
     made = subscribe(inspector, receiver.url)
@@ -94,6 +96,7 @@ def test_what_a_receiver_refuses_is_sent_again_until_it_is_taken(hooked: Portal,
         assert set(receiver.codes) == {code}
 
 
+@pytest.mark.slow
 def test_a_redirect_is_not_followed(hooked: Portal, inspector: httpx.Client) -> None:
     with Receiver() as receiver, Receiver() as elsewhere:
         receiver.status, receiver.location = 307, elsewhere.url
@@ -103,6 +106,7 @@ def test_a_redirect_is_not_followed(hooked: Portal, inspector: httpx.Client) -> 
         assert elsewhere.deliveries == []
 
 
+@pytest.mark.slow
 def test_filters_and_scope_hold_for_a_webhook_as_for_a_list(hooked: Portal, inspector: httpx.Client) -> None:
     with Receiver() as mine, Receiver() as far, Receiver() as own, hooked.client(FAR_INSPECTOR) as beijing:
         subscribe(inspector, mine.url, filters={"class": "swap,repeated_settlement"})
@@ -118,6 +122,7 @@ def test_filters_and_scope_hold_for_a_webhook_as_for_a_list(hooked: Portal, insp
         assert HOSPITAL_A not in str(own.deliveries)
 
 
+@pytest.mark.slow
 def test_a_subscriber_may_begin_in_the_past_pause_and_go_on(hooked: Portal, inspector: httpx.Client) -> None:
     before = sell_twice(hooked, HOSPITAL_A, PHARMACY_P)
     with Receiver() as receiver:
@@ -135,6 +140,7 @@ def test_a_subscriber_may_begin_in_the_past_pause_and_go_on(hooked: Portal, insp
         assert inspector.get(path).status_code == 404
 
 
+@pytest.mark.slow
 def test_a_test_delivery_says_whether_it_arrived(inspector: httpx.Client) -> None:
     with Receiver() as receiver:
         path = f"{PATH}/{subscribe(inspector, receiver.url)['id']}/test"
@@ -146,6 +152,7 @@ def test_a_test_delivery_says_whether_it_arrived(inspector: httpx.Client) -> Non
     assert "403" in told["words"]
 
 
+@pytest.mark.slow
 def test_a_webhook_is_its_owners_alone(hooked: Portal, inspector: httpx.Client) -> None:
     with Receiver() as receiver, hooked.client(AGENCY) as agency:
         path = f"{PATH}/{subscribe(inspector, receiver.url)['id']}"
@@ -172,6 +179,7 @@ def test_a_webhook_is_its_owners_alone(hooked: Portal, inspector: httpx.Client) 
         ({}, "$"),
     ],
 )
+@pytest.mark.slow
 def test_a_webhook_that_cannot_be_is_refused_with_its_reason(
     inspector: httpx.Client, body: dict[str, Any], where: str
 ) -> None:
@@ -180,6 +188,7 @@ def test_a_webhook_that_cannot_be_is_refused_with_its_reason(
     assert refused.json()["where"] == where
 
 
+@pytest.mark.slow
 def test_too_many_webhooks_and_callers_without_any_are_refused(hooked: Portal, inspector: httpx.Client) -> None:
     answers = [inspector.post(PATH, json={"url": "http://127.0.0.1:1/"}).status_code for _ in range(11)]
     assert answers == [201] * 10 + [409]
@@ -202,6 +211,7 @@ def test_too_many_webhooks_and_callers_without_any_are_refused(hooked: Portal, i
         "http://2130706433/",
     ],
 )
+@pytest.mark.slow
 def test_a_private_network_is_never_called_unless_the_operator_allows_it(portal: Portal, url: str) -> None:
     with portal.client(INSPECTOR) as inspector:
         refused = inspector.post(PATH, json={"url": url})
@@ -209,6 +219,7 @@ def test_a_private_network_is_never_called_unless_the_operator_allows_it(portal:
         assert refused.json()["where"] == "url"
 
 
+@pytest.mark.slow
 def test_a_dead_receiver_is_given_up_with_words_and_goes_on_when_asked(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node", f"{SETTINGS}webhook_patience_hours = 0\n")
     receiver = Receiver()
@@ -253,6 +264,7 @@ def test_who_may_no_longer_come_in_is_told_no_more(tmp_path: Path) -> None:
     assert unheard not in receiver.codes
 
 
+@pytest.mark.slow
 def test_whose_region_was_changed_is_told_of_the_new_one_alone(tmp_path: Path) -> None:
     portal = Portal(tmp_path / "node", SETTINGS)
     with portal.node() as node:
@@ -290,6 +302,7 @@ def test_whose_region_was_changed_is_told_of_the_new_one_alone(tmp_path: Path) -
         ("fd00::1", False),
     ],
 )
+@pytest.mark.slow
 def test_no_writing_of_a_private_address_passes_for_a_public_one(address: str, public: bool) -> None:  # noqa: FBT001
     assert is_public(address) is public
 

@@ -37,6 +37,7 @@ def test_a_name_that_no_file_can_have_is_not_found(house: Portal) -> None:
 
 
 @pytest.mark.parametrize("written", ["²", "9" * 5000, "-1", "1e9", ""])
+@pytest.mark.slow
 def test_a_time_that_is_none_is_refused_in_the_envelope(house: Portal, written: str) -> None:
     key = house.keys[PHARMACY_P].partition(".")[0]
     told_of = {"x-tif-signature": "a", "x-tif-paasid": key, "x-tif-timestamp": written, "x-tif-nonce": "n" * 8}
@@ -48,6 +49,7 @@ def test_a_time_that_is_none_is_refused_in_the_envelope(house: Portal, written: 
     assert "x-tif-timestamp" in told.json()["err_msg"]
 
 
+@pytest.mark.slow
 def test_a_cursor_that_is_none_begins_anew(house: Portal) -> None:
     with Browser(house, "clerk") as clerk:
         for cursor in ("²~a~b", "9" * 30 + "~a~b", "~~", "1~a~b"):
@@ -56,6 +58,7 @@ def test_a_cursor_that_is_none_begins_anew(house: Portal) -> None:
             assert clerk.get("/institution/owed/to_follow", params={"after": cursor}).status_code in {200, 404}, cursor
 
 
+@pytest.mark.slow
 def test_what_strangers_call_themselves_is_not_kept(house: Portal) -> None:
     """Anybody may send a message; its institution's code may be as long as a body."""
 
@@ -77,6 +80,7 @@ def test_what_strangers_call_themselves_is_not_kept(house: Portal) -> None:
         assert held() - before < 60_000  # of the 76,000 KB that were sent, and twice as much that would be kept
 
 
+@pytest.mark.slow
 def test_a_box_is_counted_however_it_is_written_and_on_every_page_that_tells_of_it(house: Portal) -> None:
     spellings = (BOX, f" {BOX}", "8234 5670 0000 0000 0101", f"]C1{BOX}")
     with house.client() as client:
@@ -92,12 +96,14 @@ def test_a_box_is_counted_however_it_is_written_and_on_every_page_that_tells_of_
         assert client.get("/check", params={"code": "82345670000000000102"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_code_that_many_boxes_share_is_anybodys_to_ask_about(house: Portal) -> None:
     with house.client() as client:
         for _ in range(2 * ASKED_MAX):
             assert client.get("/check", params={"code": "6901234567892"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_firm_learns_of_a_box_sold_elsewhere_neither_the_month_nor_the_kind_of_place(house: Portal) -> None:
     box = "82345670000000000103"
     line = {"line": "1", "codes": [box]}
@@ -112,6 +118,7 @@ def test_a_firm_learns_of_a_box_sold_elsewhere_neither_the_month_nor_the_kind_of
     assert (told[1]["kind_of_place"], told[1]["month"]) == ("pharmacy", "2026-03")
 
 
+@pytest.mark.slow
 def test_who_counts_a_carton_of_anothers_does_not_learn_which_boxes_are_in_it(house: Portal) -> None:
     carton, boxes = "(00)361234500000000026", [f"8234567{number:013d}" for number in range(501, 504)]
     packed = {"action": "packed", "parent": carton, "children": boxes, "time": "2026-03-01T08:00:00+08:00"}
@@ -135,6 +142,7 @@ def test_who_counts_a_carton_of_anothers_does_not_learn_which_boxes_are_in_it(ho
     assert (inside(MAKER), inside(PHARMACY_P), inside(PHARMACY_Q)) == (3, 3, 0)
 
 
+@pytest.mark.slow
 def test_a_report_leaves_its_region_only_when_it_is_passed_on(house: Portal) -> None:
     said = {"token": "3f9c2a71d8e04b56", "region": "440100", "traits": ["no_receipt"]}
     with house.client() as citizen, house.client(INSPECTOR) as inspector:
@@ -148,6 +156,7 @@ def test_a_report_leaves_its_region_only_when_it_is_passed_on(house: Portal) -> 
     assert StepBody.__struct_fields__ == ("step", "words", "region")
 
 
+@pytest.mark.slow
 def test_a_stream_ends_with_the_delegation_that_it_was_opened_with(tmp_path: Path) -> None:
     portal = with_people(tmp_path / "node")
     with portal.node() as node:
@@ -171,6 +180,7 @@ def test_a_stream_ends_with_the_delegation_that_it_was_opened_with(tmp_path: Pat
             assert [line for line in lines if line.startswith("data")] == []
 
 
+@pytest.mark.slow
 def test_a_draft_gives_way_to_a_newer_one_but_not_while_it_is_sent() -> None:
     drafts = Drafts()
     try:
@@ -190,6 +200,7 @@ def test_a_draft_gives_way_to_a_newer_one_but_not_while_it_is_sent() -> None:
         drafts.close()
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_held_of_peoples_files_is_taken_away_by_the_next(tmp_path: Path) -> None:
     left = Drafts(tmp_path / DRAFTS)
     draft = left.new("sales.csv", HOSPITAL_A, "ann", "")

@@ -72,6 +72,7 @@ def test_each_account_signs_in_and_sees_its_page(demo: Shown) -> None:
             assert (shown.status_code, shown.url.path) == (200, httpx.URL(page).path), f"{name} at {page}"
 
 
+@pytest.mark.slow
 def test_each_key_speaks_for_its_party(demo: Shown) -> None:
     keys = re.findall(r"│ ([A-Z]\d{11}) +│ (\w+\.\S+) +│", demo.text)
     assert len(keys) == 2
@@ -81,6 +82,7 @@ def test_each_key_speaks_for_its_party(demo: Shown) -> None:
         assert me.json()["party"] == party
 
 
+@pytest.mark.slow
 def test_the_reports_and_the_receipt_that_it_leaves_can_be_looked_at(demo: Shown) -> None:
     reports = re.findall(r"(http://\S+/report/\S+)", demo.text)
     assert len(reports) == 3

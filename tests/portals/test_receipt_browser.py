@@ -62,6 +62,7 @@ def test_the_page_proves_what_the_receipt_binds_and_tells_its_boxes_from_others(
     visit.check()
 
 
+@pytest.mark.slow
 def test_an_altered_token_a_cut_one_and_no_token_are_told_apart(till: Till, visit: Visit) -> None:
     box = till.new_box()
     till.sell("S2", box)
@@ -99,6 +100,7 @@ def test_a_key_of_another_node_is_not_taken_for_ours(till: Till, visit: Visit, b
         away.context.close()
 
 
+@pytest.mark.slow
 def test_a_return_since_is_told_in_words_and_colour(till: Till, visit: Visit) -> None:
     box = till.new_box()
     till.sell("S4", box)
@@ -145,6 +147,7 @@ def test_without_a_network_and_without_the_server_the_page_still_proves_the_bind
         portal.start()
 
 
+@pytest.mark.slow
 def test_a_browser_without_a_script_gets_the_same_answer_from_the_server(
     till: Till, portal: Portal, browser: Any
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_form_sent_twice_by_a_nervous_finger_and_again_by_the_way_back_is_one_
     visit.check()
 
 
+@pytest.mark.slow
 def test_without_a_script_the_report_gets_its_number_too(portal: Portal, browser: Any, box: str) -> None:
     visit = Visit(browser, portal, java_script_enabled=False)
     page = visit.page
@@ -154,6 +155,7 @@ def test_without_a_script_the_report_gets_its_number_too(portal: Portal, browser
     visit.context.close()
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_told_above_the_form_and_each_word_leads_to_its_field(visit: Visit) -> None:
     page = visit.page
     page.goto("/report")
@@ -188,12 +190,14 @@ def test_form_follow_up_and_sheet_keep_the_numbers_for_ageing_eyes(visit: Visit,
     visit.check()
 
 
+@pytest.mark.slow
 def test_every_part_of_the_form_is_reached_by_the_keyboard(visit: Visit, box: str) -> None:
     visit.page.goto(f"/report?code={box}")
     # Tab comes to one button of a group, arrows to the others.
     assert [one for one in unreachable(visit.page) if "radio" not in one] == []
 
 
+@pytest.mark.slow
 def test_the_letter_alone_is_printed(visit: Visit, box: str) -> None:
     page = visit.page
     page.goto(f"/compensation?code={box}")
