@@ -76,6 +76,6 @@ def test_lists_made_again_at_once_are_those_that_followed(groups: list[Any]) -> 
 
 @pytest.mark.slow
 @given(groups=GROUPS)
-@settings(max_examples=500, report_multiple_bugs=False)
+@settings(max_examples=200, report_multiple_bugs=False)
 def test_many_lists_made_again_at_once_are_those_that_followed(groups: list[Any]) -> None:
     _compare(groups)
