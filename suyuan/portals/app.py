@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -13,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from suyuan import __version__
 from suyuan.node import Node
 from suyuan.portals import access, assets, nhsa, openapi, operations
 from suyuan.portals.api import (
@@ -36,7 +34,7 @@ from suyuan.portals.api import (
     words,
 )
 from suyuan.portals.checks import Checks
-from suyuan.portals.door import DoorApiRoute, DoorRoute, Framed, Url, tell_refusal
+from suyuan.portals.door import DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import (
     account,
@@ -57,7 +55,7 @@ from suyuan.portals.pages import (
     shell,
     sign_in,
 )
-from suyuan.portals.problem import Fault, Refused
+from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site
 from suyuan.portals.webhooks import Courier
 
@@ -272,7 +270,7 @@ def application(node: Node) -> ASGIApp:
     checks = Checks(site)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await site.start()
         await live.start()
         await courier.start()
@@ -285,29 +283,17 @@ def application(node: Node) -> ASGIApp:
             await live.stop()
             await site.stop()
 
-    app = FastAPI(
-        title="Suyuan",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        lifespan=lifespan,
-        redirect_slashes=False,
-    )
+    routes = [_route(url) for url in URLS]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={**TELLING, Exception: _tell_failure})
+    app.router.redirect_slashes = False
     app.state.site, app.state.live, app.state.courier, app.state.urls = site, live, courier, URLS
     app.state.checks, app.state.inspector_figures = checks, {}
-    routes = [_route(url) for url in URLS]
-    app.router.routes.extend(routes)
-    app.exception_handlers.update(TELLING)
-    app.add_exception_handler(Exception, _tell_failure)
-    short = {
-        (one.url.method, one.url.path): one for one in routes if isinstance(one, DoorRoute) and "{" not in one.path
-    }
+    short = {(one.url.method, one.url.path): one for one in routes if "{" not in one.path}
     return Framed(app, site, _shortcut(app, short), short)
 
 
-def _shortcut(app: FastAPI, short: Mapping[tuple[str, str], DoorRoute]) -> ASGIApp:
-    """Straight to a plain route whose path says all: the usual way asks each route in turn and serves typed ones."""
+def _shortcut(app: Starlette, short: Mapping[tuple[str, str], DoorRoute]) -> ASGIApp:
+    """Straight to a route whose path says all: the usual way asks each route in turn."""
 
     async def enter(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"], scope["path_params"] = app, {}
@@ -316,25 +302,11 @@ def _shortcut(app: FastAPI, short: Mapping[tuple[str, str], DoorRoute]) -> ASGIA
     return ServerErrorMiddleware(ExceptionMiddleware(enter, handlers=TELLING), handler=_tell_failure)
 
 
-def _route(url: Url) -> DoorRoute | DoorApiRoute:
+def _route(url: Url) -> DoorRoute:
     """A route behind the door. Each is matched by its path alone, so that a wrong method is told as such."""
-    if url.kind == "api":
-        typed = DoorApiRoute(url.path, url.endpoint, methods=[url.method])
-        typed.url = url
-        return typed
-    plain = DoorRoute(url.path, url.endpoint, methods=[url.method])
-    plain.url = url
-    return plain
-
-
-async def _tell_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError), "registered for this alone"
-    faults = tuple(
-        Fault(".".join(str(part) for part in fault["loc"]), str(fault.get("input", ""))[:100], fault["msg"])
-        for fault in error.errors()
-    )
-    where = faults[0].where if faults else ""
-    return await tell_refusal(request, Refused("field_unusable", where=where, faults=faults))
+    route = DoorRoute(url.path, url.endpoint, methods=[url.method])
+    route.url = url
+    return route
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
@@ -351,7 +323,6 @@ async def _tell_failure(request: Request, _: Exception) -> Response:
 
 TELLING: dict[Any, ExceptionHandler] = {
     Refused: tell_refusal,
-    RequestValidationError: _tell_invalid,
     HTTPException: _tell_http,
 }
 """How what is raised on the way is told."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Container
 from typing import NamedTuple
 from urllib.parse import quote
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -52,8 +51,8 @@ class Url(NamedTuple):
     lane: str = "query"
     """Which of the settings `rate_…` counts it."""
     kind: str = "raw"
-    """api: typed, in the OpenAPI document; raw: a plain route; nhsa: answers in that envelope; page: HTML, whose
-    visitors are led to sign in."""
+    """raw: for programs, described where its endpoint is an `operation`; nhsa: answers in that envelope; page: HTML,
+    whose visitors are led to sign in."""
 
 
 class Framed:
@@ -130,17 +129,7 @@ def _request_id(scope: Scope) -> str:
 
 
 class DoorRoute(Route):
-    """A plain route behind the door."""
-
-    url: Url
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let in who may come in."""
-        await _handle(self.url, super().handle, scope, receive, send)
-
-
-class DoorApiRoute(APIRoute):
-    """A typed route behind the door."""
+    """A route behind the door."""
 
     url: Url
 
