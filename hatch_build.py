@@ -26,8 +26,6 @@ NPM_MAJOR_MIN = 7
 NPM_CI = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
 
 FILES = {
-    "htmx.org/dist/htmax.min.js": "htmax.min.js",
-    "htmx.org/LICENSE": "licences/htmx.txt",
     "echarts/dist/echarts.min.js": "echarts.min.js",
     "echarts/LICENSE": "licences/echarts.txt",
     "echarts/NOTICE": "licences/echarts-notice.txt",

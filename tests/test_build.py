@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = "suyuan/portals/static/vendor"
-BROWSER_CODE = ["htmax.min.js", "echarts.min.js", "china.json", "zxing_reader.js", "zxing_reader.wasm"]
+BROWSER_CODE = ["echarts.min.js", "china.json", "zxing_reader.js", "zxing_reader.wasm"]
 
 
 def npm(folder: Path, version: str, ends: int = 0) -> Path:
@@ -49,7 +49,7 @@ def test_the_build_stops_where_npm_fails_or_a_file_is_missing(tmp_path: Path) ->
     failed = ask(project, npm(tmp_path / "failing", "11.0.0", ends=7), "hatch_build.fetch()")
     assert "RuntimeError: npm ended with 7" in failed.stderr
     missing = ask(project, npm(tmp_path / "empty", "11.0.0"), "hatch_build.fetch()")
-    assert "RuntimeError: htmx.org/dist/htmax.min.js is not among what npm fetched" in missing.stderr
+    assert "RuntimeError: echarts/dist/echarts.min.js is not among what npm fetched" in missing.stderr
     assert not (project / VENDOR).exists()
 
 
