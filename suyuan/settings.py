@@ -13,7 +13,7 @@ from suyuan.settlement.policy import PRESETS
 
 FILE = "suyuan.toml"
 PREFIX = "SUYUAN_"
-SECRET = frozenset({"oidc_secret"})
+SECRET = frozenset({"oidc_secret", "database"})
 """Settings whose value is never shown."""
 PORT_MAX = 65_535
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)")
@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator may choose. Every field is described in `docs/settings.md`."""
 
     engine: str = "rocks"
+    database: str = ""
     block_cache_mb: int = 512
     policy: str = "national"
     accept_unknown: bool = True
@@ -119,6 +120,8 @@ def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> 
 def _check(settings: Settings) -> None:
     if settings.engine not in {"rocks", "memory"}:
         raise SettingsWrong(f"engine is {settings.engine!r}; it may be rocks or memory")
+    if settings.database and not settings.database.startswith("postgresql://"):
+        raise SettingsWrong("database must begin with postgresql://, as postgresql://user:password@host/name")
     if settings.policy not in PRESETS:
         raise SettingsWrong(f"policy is {settings.policy!r}; it may be {', '.join(PRESETS)}")
     if settings.block_cache_mb < 8:  # noqa: PLR2004  below, RocksDB has no room for its index

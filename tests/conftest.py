@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres_server import PostgresServer
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -35,3 +36,18 @@ def offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect_here)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL that the tests of one process share; who kills it starts it again."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> str:
+    """The address of a fresh, empty database."""
+    return postgres_server.new_database()

@@ -23,6 +23,7 @@ ROOMS = (
     "catalogue",
     "ledger",
     "settlement",
+    "proof",
     "lake",
     "detection",
     "cases",
@@ -342,7 +343,7 @@ def test_no_file_names_a_machine_or_an_index_or_leaves_work_undone() -> None:
     none_of(fault for path, text in texts() for fault in text_faults(path, text))
 
 
-@pytest.mark.parametrize("extra", ["", "dev"])
+@pytest.mark.parametrize("extra", ["", "dev", "spark"])
 def test_the_locks_pin_every_dependency_with_hashes(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = project["build-system"]["requires"] + project["project"]["dependencies"]
