@@ -17,10 +17,11 @@ from random import Random
 from typing import Any
 
 import msgspec
-from rocksdict import WriteBatch, WriteOptions
 
+from suyuan.bench.raw import raw_rate
 from suyuan.catalogue.content import Content
 from suyuan.catalogue.mapping import Edge
+from suyuan.catalogue.parties import Party
 from suyuan.catalogue.product import Product
 from suyuan.codes.columns import box_keys, recognise_many
 from suyuan.formats import nhsa, tables
@@ -31,20 +32,22 @@ from suyuan.ledger.keys import digest
 from suyuan.ledger.ledger import Books
 from suyuan.lookup.story import tell
 from suyuan.node import Node
-from suyuan.storage.rocks import RocksJournal
 
 PREFIXES = 2_000
 LOTS = 8
 """Batches of each product: a batch has thousands of boxes."""
-FILL = 50_000
-BATCH = 10_000
+FILL = 10_000
+"""Boxes a document, as a file of so many lines is taken in (`formats.tables`)."""
+SAY_EVERY = 500_000
 STAGED = 100_000
 """Sale scans whose stages are timed one by one."""
 WHOLE_FROM = 100
 """Figures from here on are shown without decimals."""
 INSTITUTION = "P44010000001"
-START = 1_767_200_400_000_000
-"""2026-01-01 01:00 in Beijing, µs UTC."""
+MAKER = "M11010000001"
+START, AT = 1_767_229_200_000_000, "2026-01-01 09:00:00"
+"""When all boxes were made: µs UTC, and the same in Beijing."""
+CLAIM_CODES = 5
 
 
 class Measure(msgspec.Struct, kw_only=True):
@@ -103,12 +106,11 @@ def run(boxes: int, sales: int, claims: int, folder: Path | None = None, say: Sa
             codes = Codes(boxes)
             node.use_catalogue(codes.catalogue())
             measures.append(fill(node, codes, say))
-            measures.append(_bulk(node, codes, home, sales, say))
+            measures.append(bulk(node, codes, home, codes.random(Random(1), sales), say))
             measures += _stages(node, codes, home, say)
-            measures += _claims(node, codes, claims, say)
-            measures.append(_history(node, codes, say))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
-        measures.append(measured("memory, peak", peak, "GiB"))
+            measures += claim_all(node, codes, codes.random(Random(2), claims * CLAIM_CODES), say)
+            measures.append(history(node, codes, say))
+        measures.append(measured("memory, peak", peak_gib(), "GiB"))
         measures.append(_version())
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -128,6 +130,11 @@ def machine(folder: Path) -> dict[str, str]:
         "synced write": f"{_sync_ms(folder):.2f} ms",
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def peak_gib() -> float:
+    """The most memory that this process has ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
 
 
 def _lines(path: str) -> list[str]:
@@ -167,7 +174,7 @@ class Codes:
 
     def catalogue(self) -> Content:
         """Every prefix mapped, and reviewed, to a product of its own."""
-        content = Content()
+        content = Content(parties=[Party(MAKER, name="bench", kind="maker", region="110101")])
         for number in range(PREFIXES):
             prefix, nhsa = f"trace20:8{number:06d}", self.product(number)
             content.products.append(Product(nhsa=nhsa, generic="bench", synthetic=True))
@@ -191,40 +198,72 @@ def _codes(say: Say) -> list[Measure]:
     ]
 
 
-def fill(node: Node, codes: Codes, say: Say) -> Measure:
-    """Registered boxes, written straight into the journal: the ground on which the rest is measured."""
+def fill(node: Node, codes: Codes, say: Say, first: int = 0) -> Measure:
+    """Registered boxes: the ground on which the rest is measured.
+
+    They are written straight into the journal, four times as fast as through the door, as the very records that the
+    door writes for a maker's files (`tests/bench/test_bench_sizes.py` compares them), raw messages too.
+    """
     begun = time.perf_counter()
-    for first in range(0, codes.boxes, FILL):
-        say(f"filling the ledger: {first:,} of {codes.boxes:,} boxes")
-        events = [_produced(codes[number], number) for number in range(first, min(first + FILL, codes.boxes))]
-        node.journal.append(events, {event.key: 0 for event in events})
+    for at in range(first, codes.boxes, FILL):
+        if not (at - first) % SAY_EVERY:
+            rate = (at - first) / (time.perf_counter() - begun)
+            say(f"filling the ledger: {at:,} of {codes.boxes:,} boxes, {rate:,.0f} a second")
+        events, documents = produced(node, codes, range(at, min(at + FILL, codes.boxes)))
+        answer = node.journal.append(events, {event.key: 0 for event in events}, documents)
+        assert isinstance(answer, bytes), f"{answer[:3]} are registered already: the bench needs a ledger of its own"
     seconds = time.perf_counter() - begun
-    return measured("fill (journal only)", codes.boxes / seconds, "boxes/s")
+    return measured("fill (journal only)", (codes.boxes - first) / seconds, "boxes/s")
 
 
-def _produced(code: str, number: int) -> Event:
-    return Event(
-        version=RECORD_VERSION,
-        id=f"{START:013x}-bench-{number:x}",
-        kind="produced",
-        key=f"trace20:{code}",
-        sequence=1,
-        event_time=START,
-        arrived=START,
-        actor="M11010000001",
-        place="M11010000001",
+def produced(node: Node, codes: Codes, numbers: range) -> tuple[list[Event], dict[str, bytes]]:
+    """What a maker's file of these boxes becomes: a fact for each, the answer to the message, the message sealed."""
+    lines = (f"produced,{codes[number]},{AT},{lot_of(number)},2028-12-31\n" for number in numbers)
+    name, sealed = node.privacy.seal("".join(("kind,code,event_time,lot,expiry\n", *lines)).encode())
+    events = [_produced(codes[number], number, name) for number in numbers]
+    answers = {"answers": [[["accepted"], len(events)]]}
+    message = _event(f"message:{MAKER}:produced:{name}", "message", name, content=name, detail=answers)
+    return [*events, message], {name: sealed}
+
+
+def _produced(code: str, number: int, document: str) -> Event:
+    return _event(
+        f"trace20:{code}",
+        f"{number:x}",
+        document,
+        place=MAKER,
         region="110101",
+        reasons=("accepted",),
         fact=digest("produced", code),
-        content="",
-        lot=f"L{number // PREFIXES % LOTS:02d}",
+        content=digest("content", code),
+        lot=lot_of(number),
         expiry="2028-12-31",
     )
 
 
-def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure:
-    """Random sale scans from a CSV file: read, recognised, judged, durable."""
-    say(f"bulk: {sales:,} sale scans from a CSV file")
-    sold = codes.random(Random(1), sales)
+def lot_of(number: int) -> str:
+    """The batch of a box."""
+    return f"L{number // PREFIXES % LOTS:02d}"
+
+
+def _event(key: str, number: str, document: str, **fields: Any) -> Event:  # noqa: ANN401  fields of an event
+    return Event(
+        version=RECORD_VERSION,
+        id=f"{START:013x}-bench-{number}",
+        kind="produced",
+        key=key,
+        sequence=1,
+        event_time=START,
+        arrived=START,
+        actor=MAKER,
+        document=document,
+        **fields,
+    )
+
+
+def bulk(node: Node, codes: Codes, home: Path, sold: list[int], say: Say) -> Measure:
+    """Sale scans of these boxes from a CSV file: read, recognised, judged, durable."""
+    say(f"bulk: {len(sold):,} sale scans from a CSV file")
     path = _sales_file(home / "sales.csv", codes, sold)
     gc.collect()
     taken = 0
@@ -233,8 +272,8 @@ def _bulk(node: Node, codes: Codes, home: Path, sales: int, say: Say) -> Measure
         assert not outcome.fatal, outcome.fatal
         taken += len(document.records)
     seconds = time.perf_counter() - begun
-    raw = _raw_rate(node, [codes[box] for box in sold], say)
-    note = "raw: get + put + synced write of the same histories in the same database, 10,000 at a time"
+    say("the bare engine beside it")
+    raw, note = raw_rate(node.journal, [f"trace20:{codes[box]}" for box in sold])
     return measured("bulk upload, CSV → verdicts → durable", taken / seconds, "codes/s", note, raw)
 
 
@@ -243,7 +282,7 @@ def _sales_file(path: Path, codes: Codes, sold: list[int]) -> Path:
         out.write("kind,code,event_time,receipt,product,quantity\n")
         for number, box in enumerate(sold):
             at = f"2026-01-{2 + number % 27:02d} {8 + number % 12:02d}:{number % 60:02d}:00"
-            out.write(f"sold,{codes[box]},{at},R{number // 3},{codes.product(box)},1\n")
+            out.write(f"sold,{codes[box]},{at},R{sold[number - number % 3]},{codes.product(box)},1\n")
     return path
 
 
@@ -278,28 +317,14 @@ def _stages(node: Node, codes: Codes, home: Path, say: Say) -> list[Measure]:
     return [measured(f"  {stage}", seconds / len(sold) * 1e6, "µs a code") for stage, seconds in spent.items()]
 
 
-def _raw_rate(node: Node, sold: list[str], say: Say) -> float:
-    """The bare engine on the node's own database: every history is read and written back unchanged."""
-    say("raw RocksDB beside it")
-    assert isinstance(node.journal, RocksJournal), "the bench measures the embedded engine"
-    database: Any = node.journal._histories  # noqa: SLF001  the raw limit lies below the journal's door
-    durable = WriteOptions()
-    durable.sync = True
-    begun = time.perf_counter()
-    for first in range(0, len(sold), BATCH):
-        keys = sorted(f"trace20:{code}".encode() for code in sold[first : first + BATCH])
-        batch = WriteBatch(raw_mode=True)
-        for key, value in zip(keys, database.get(keys), strict=True):
-            batch.put(key, value)
-        database.write(batch, durable)
-    return len(sold) / (time.perf_counter() - begun)
-
-
-def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
-    """Claims of 5 codes from 64 threads, message bytes in, answer bytes out, each durable before it is answered."""
-    say(f"claims: {claims:,} of 5 codes, 64 threads")
-    sold = codes.random(Random(2), claims * 5)
-    messages = [_claim(number, [codes[box] for box in sold[number * 5 : number * 5 + 5]]) for number in range(claims)]
+def claim_all(node: Node, codes: Codes, sold: list[int], say: Say, first: int = 0) -> list[Measure]:
+    """Claims of 5 of these boxes each, from 64 threads, message in, answer out, each durable before it is answered."""
+    claims = len(sold) // CLAIM_CODES
+    say(f"claims: {claims:,} of {CLAIM_CODES} codes, 64 threads")
+    messages = [
+        claim_message(first + number, [codes[box] for box in sold[number * CLAIM_CODES : (number + 1) * CLAIM_CODES]])
+        for number in range(claims)
+    ]
     share = [messages[worker::64] for worker in range(64)]
     times: list[float] = []
     refused: list[bytes] = []
@@ -330,7 +355,8 @@ def _claims(node: Node, codes: Codes, claims: int, say: Say) -> list[Measure]:
     ]
 
 
-def _claim(number: int, codes: list[str]) -> bytes:
+def claim_message(number: int, codes: list[str]) -> bytes:
+    """A hospital's 2207 of these codes."""
     at = "2026-02-01 09:00:00"
     rows = [
         {"feedetl_sn": str(line), "drug_trac_codg": code, "trdn_flag": "0", "min_prcunt_type": "2"}
@@ -359,7 +385,8 @@ def _claim(number: int, codes: list[str]) -> bytes:
     )
 
 
-def _history(node: Node, codes: Codes, say: Say) -> Measure:
+def history(node: Node, codes: Codes, say: Say) -> Measure:
+    """What is told of random boxes, how long it takes."""
     say("histories of random codes")
     times = []
     for box in codes.random(Random(3), min(5_000, codes.boxes)):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from suyuan.bench.core import Codes
+from suyuan.bench.core import CLAIM_CODES, Codes
 
 PHARMACY, HOSPITAL = "P44010000001", "H44010000001"
-SALE_CODES, CLAIM_CODES = 10, 5
+SALE_CODES = 10
 STRIDE = 7_368_787
 """A prime: consecutive requests ask for boxes far from one another."""
 NHSA_ADDRESS = "/fsi/api/rsfComIfsService/callService"

@@ -9,6 +9,7 @@ from suyuan.cli.output import Format, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     from suyuan.bench.core import Bench
+    from suyuan.bench.sizes import Course
 
 
 app = cyclopts.App(name="bench", help="Measure what is promised; `suyuan bench http` measures the server.")
@@ -20,6 +21,10 @@ def bench(
     boxes: Annotated[int, cyclopts.Parameter(help="Boxes in the ledger before anything is measured.")] = 1_000_000,
     sales: Annotated[int, cyclopts.Parameter(help="Sale scans in the CSV file.")] = 300_000,
     claims: Annotated[int, cyclopts.Parameter(help="Claims of 5 codes.")] = 20_000,
+    at: Annotated[
+        str, cyclopts.Parameter(help="Measure one growing ledger at these sizes instead, as 1m,10m,50m.")
+    ] = "",
+    database: Annotated[str, cyclopts.Parameter(help="With --at: in this empty PostgreSQL database.")] = "",
     scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the node of the bench is made and removed.")] = None,
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
@@ -27,6 +32,16 @@ def bench(
 
     Exit code 1 where a budget is not met. Nothing else should run on the machine meanwhile.
     """
+    if at:
+        from suyuan.bench.sizes import course  # noqa: PLC0415  loads everything
+
+        try:
+            asked = course(at, sales, claims, database)
+        except ValueError as error:
+            raise cyclopts.ValidationError(msg=str(error)) from error
+        return _at_sizes(asked, scratch, format)
+    if database:
+        raise cyclopts.ValidationError(msg="--database goes with --at")
     if boxes < sales or boxes < claims * 5:
         words = f"--boxes {boxes} must be at least --sales {sales} and five times --claims {claims}"
         raise cyclopts.ValidationError(msg=words)
@@ -34,6 +49,21 @@ def bench(
 
     done = run(boxes, sales, claims, scratch, lambda words: warn(f"… {words}"))
     return _show(done, format)
+
+
+def _at_sizes(asked: "Course", scratch: Path | None, format: Format) -> int:  # noqa: A002  the option's name
+    from suyuan.bench.sizes import DatabaseUsed, columns, rows, run  # noqa: PLC0415  loads everything
+
+    try:
+        done = run(asked, folder=scratch, say=lambda words: warn(f"… {words}"))
+    except DatabaseUsed as error:
+        raise cyclopts.ValidationError(msg=str(error)) from error
+    if format == "json":
+        print_json(done)
+    else:
+        say("  ".join(f"{name}: {value}" for name, value in done.machine.items()))
+        print_table(columns(done), rows(done), f"{done.engine}: one growing ledger; × is the ratio to the first size")
+    return 0
 
 
 @app.command
