@@ -1,13 +1,15 @@
 """What every engine asserts and derives of the events of one append."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from zlib import crc32
 
 from suyuan.ledger.events import Event
 
 Deadline = tuple[int, str, int]
 """(µs UTC, key, sequence of the event that carries it)."""
 
-POSITION_BYTES = 8
+NUMBER_BYTES, CHECK_BYTES = 8, 4
+"""A position is the number of a batch and a check of what that batch says. Older ones are the number alone."""
 
 
 def assert_sequences(events: Sequence[Event], expected: Mapping[str, int]) -> None:
@@ -37,23 +39,34 @@ def deadlines(events: Sequence[Event]) -> tuple[list[Deadline], list[Deadline]]:
     return opened, closed
 
 
-def batches_before(position: bytes | None, last: int) -> int:
-    """How many batches a position leaves behind; None is the beginning.
+def batches_before(position: bytes | None, last: int, record_of: Callable[[int], bytes]) -> int:
+    """How many batches a position leaves behind; None is the beginning. `record_of` gives a batch as stored.
+
+    A journal that was restored from a copy and went on differently has a batch of the same number which says
+    something else: there the position would skip what its holder has never seen.
 
     Raises:
         ValueError: the position is not one of a journal that has come to the batch `last`.
     """
     if position is None:
         return 0
-    behind = int.from_bytes(position, "big")
-    if len(position) != POSITION_BYTES or behind > last:
+    behind = int.from_bytes(position[:NUMBER_BYTES], "big")
+    known = len(position) in {NUMBER_BYTES, NUMBER_BYTES + CHECK_BYTES} and behind <= last
+    if known and len(position) > NUMBER_BYTES:
+        known = position == position_of(behind, record_of(behind) if behind else b"")
+    if not known:
         raise ValueError(
-            f"Position {position[:16].hex()} is not of this journal, which has come to {position_of(last).hex()}. "
+            f"Position {position[:16].hex()} is not of this journal, which has come to batch {last}. "
             "If the journal was restored from a copy, let whoever follows it begin again from the start."
         )
     return behind
 
 
-def position_of(batch: int) -> bytes:
-    """The position after the batch with this number, from 1; 0 is the beginning."""
-    return batch.to_bytes(POSITION_BYTES, "big")
+def position_of(batch: int, record: bytes = b"") -> bytes:
+    """The position after the batch with this number, from 1, that is stored as `record`; 0 is the beginning."""
+    return batch_key(batch) + crc32(record).to_bytes(CHECK_BYTES, "big")
+
+
+def batch_key(batch: int) -> bytes:
+    """Where a batch is stored; in order of arrival."""
+    return batch.to_bytes(NUMBER_BYTES, "big")

@@ -9,6 +9,7 @@ from threading import Lock
 from suyuan.ledger.events import Event, decoder, encoder
 from suyuan.ledger.journal import History
 from suyuan.storage.batch import Deadline, assert_sequences, batches_before, deadlines, position_of
+from suyuan.storage.packed import packed, packed_batch
 from suyuan.storage.refusals import JournalUnusable
 
 
@@ -65,19 +66,40 @@ class MemoryJournal:
             self._deadlines.difference_update(closed)
             for digest, sealed in (documents or {}).items():
                 self._documents.setdefault(digest, sealed)
-            return position_of(len(self._batches))
+            return self._position(len(self._batches))
 
     def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
         """Whole batches after a position, in order of arrival, and the position after them; at least one if any."""
         events: list[Event] = []
         with self._lock:
-            reached = batches_before(position, len(self._batches))
+            reached = batches_before(position, len(self._batches), self._record)
             for batch in self._batches[reached:]:
                 if events and len(events) + len(batch) > limit:
                     break
                 events += batch
                 reached += 1
-        return events, position_of(reached)
+            return events, self._position(reached)
+
+    def stored_since(self, position: bytes | None, limit: int) -> tuple[list[bytes], bytes]:
+        """The same batches as an engine on disk stores them."""
+        records: list[bytes] = []
+        events = 0
+        with self._lock:
+            reached = batches_before(position, len(self._batches), self._record)
+            for batch in self._batches[reached:]:
+                events += len(batch)
+                if records and events > limit:
+                    break
+                reached += 1
+                records.append(self._record(reached))
+            return records, self._position(reached)
+
+    def _position(self, reached: int) -> bytes:
+        return position_of(reached, self._record(reached) if reached else b"")
+
+    def _record(self, number: int) -> bytes:
+        batch = self._batches[number - 1]
+        return packed_batch(len(batch), b"".join(map(packed, batch)))
 
     def due(self, until: int, limit: int) -> list[Deadline]:
         """Open deadlines up to `until` (µs UTC), earliest first."""

@@ -22,7 +22,7 @@ from rocksdict import (
 
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import History
-from suyuan.storage.batch import Deadline, assert_sequences, batches_before, deadlines, position_of
+from suyuan.storage.batch import Deadline, assert_sequences, batch_key, batches_before, deadlines, position_of
 from suyuan.storage.current import PINNED, CurrentValues
 from suyuan.storage.folder import DATABASE, is_new, owned, tag_folder
 from suyuan.storage.packed import (
@@ -77,7 +77,7 @@ class RocksJournal:
         self._owner: int | None = owned(path)
         try:
             self._open(Cache(block_cache_bytes), stop_at_damage=stop_at_damage)
-            self._last_batch = self._find_last_batch()
+            self._end = self._find_end()  # number of the last batch and the position after it, always of one moment
             pinned = {stored.decode(): value for stored, value in self._scan_prefix(PINNED.encode())}
         except BaseException:
             os.close(self._owner)
@@ -130,6 +130,27 @@ class RocksJournal:
         if request.answer is None:
             raise JournalStopped(self._stopped)
         return request.answer
+
+    def append_each(self, batches: Sequence[tuple[Sequence[Event], Mapping[str, int], Mapping[str, bytes]]]) -> None:
+        """Write batches one after the other with one sync for all, each as `append` would: for restoring a record.
+
+        Raises:
+            ValueError: a batch does not follow what is there; none after it is written.
+            JournalStopped: as for `append`.
+        """
+        requests = [_Request(*batch) for batch in batches]
+        with self._writing:
+            self._write_or_stop(requests)
+        for request in requests:
+            if request.answer is None:
+                raise JournalStopped(self._stopped)
+            if not isinstance(request.answer, bytes):
+                raise ValueError(f"{request.answer[0]} has a gap")
+
+    def latest_arrival(self) -> int:
+        """Arrival (µs UTC) of what was written last; 0 where nothing is."""
+        number, _ = self._end
+        return max(event.arrived for event in unpacked_batch(self._record(number))) if number else 0
 
     def _join(self, request: "_Request") -> None:
         """Queue up; come back with the answer, or with the lead."""
@@ -195,15 +216,16 @@ class RocksJournal:
         written: dict[str, None] = {}
         documents: dict[str, bytes] = {}
         answers: list[bytes | list[str]] = []
-        last = self._last_batch
+        last, position = self._end
         for request in group:
             stale = [key for key, sequence in request.expected.items() if sequence_of(values[key]) != sequence]
             if not stale:
-                last += bool(request.packed)
-                self._put_events(request, last, values, batch)
+                if request.packed:
+                    last += 1
+                    position = self._put_events(request, last, values, batch)
                 written.update(dict.fromkeys(request.keys))
                 documents = {**request.documents, **documents}
-            answers.append(stale or position_of(last))
+            answers.append(stale or position)
         for key in sorted(written):  # in order, RocksDB takes them a quarter faster (measured)
             batch.put(key.encode(), values[key])
         for digest, sealed in documents.items():
@@ -215,25 +237,29 @@ class RocksJournal:
             self._histories.write(batch)
             if self._sync:
                 self._histories.flush_wal(sync=True)
-        self._last_batch = last
+        self._end = last, position
         self._current.publish(self._unsynced)
         self._unsynced = {}
         for request, answer in zip(group, answers, strict=True):
             request.answer = answer
 
-    def _put_events(self, request: "_Request", number: int, values: dict[str, bytes], batch: WriteBatch) -> None:
-        """File a request's events in the log and under deadlines, and extend the values that the group will write."""
+    def _put_events(self, request: "_Request", number: int, values: dict[str, bytes], batch: WriteBatch) -> bytes:
+        """File a request's events in the log and under deadlines, and extend the values that the group will write.
+
+        Answers the position after them.
+        """
         spill, log, due, _ = self._handles.values()
         for key, event in zip(request.keys, request.packed, strict=True):
             values[key], chunk = extended(values[key], event)
             if chunk:
                 batch.put(chunk_key(key, sequence_of(values[key]) // CHUNK_EVENTS - 1), chunk, spill)
-        if request.packed:
-            batch.put(position_of(number), packed_batch(len(request.packed), b"".join(request.packed)), log)
+        record = packed_batch(len(request.packed), b"".join(request.packed))
+        batch.put(batch_key(number), record, log)
         for deadline in request.opened:
             batch.put(deadline_key(deadline), b"", due)
         for deadline in request.closed:
             batch.delete(deadline_key(deadline), due)
+        return position_of(number, record)
 
     def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
         """Whole batches after a position, in order of arrival, and the position after them; at least one if any."""
@@ -242,21 +268,29 @@ class RocksJournal:
 
     def stored_since(self, position: bytes | None, limit: int) -> tuple[list[bytes], bytes]:
         """The same batches as stored (`packed.unpacked_batch`), for who unpacks them elsewhere."""
-        last = self._last_batch
-        reached = batches_before(position, last)
+        last, end = self._end
+        if position == end:
+            return [], end
+        reached = batches_before(position, last, self._record)
         found: list[bytes] = []
         events = 0
-        records = self._scan(self._families["log"], position_of(reached + 1))
+        records = self._scan(self._families["log"], batch_key(reached + 1))
         while reached < last:
             stored, record = next(records, (b"", b""))
-            if stored != position_of(reached + 1):
+            if stored != batch_key(reached + 1):
                 raise self._unreadable(f"batch {reached + 1} is missing from its log")
             events += batch_size(record)
             if found and events > limit:
                 break
             found.append(record)
             reached += 1
-        return found, position_of(reached)
+        return found, position_of(reached, found[-1]) if found else end
+
+    def _record(self, number: int) -> bytes:
+        record = self._read(self._families["log"], [batch_key(number)])[0]
+        if record is None:
+            raise self._unreadable(f"batch {number} is missing from its log")
+        return record
 
     def due(self, until: int, limit: int) -> list[Deadline]:
         """Open deadlines up to `until` (µs UTC), earliest first, as (deadline, key, sequence)."""
@@ -379,10 +413,14 @@ class RocksJournal:
             f"The journal in {self._path} cannot be read: {what}. Check the disk; restore the folder from a copy."
         )
 
-    def _find_last_batch(self) -> int:
+    def _find_end(self) -> tuple[int, bytes]:
+        """Number of the last batch and the position after it."""
         log = self._families["log"].iter()
         log.seek_to_last()
-        return int.from_bytes(log.key(), "big") if log.valid() else 0
+        if not log.valid():
+            return 0, position_of(0)
+        number = int.from_bytes(log.key(), "big")
+        return number, position_of(number, log.value())
 
 
 class _Request:

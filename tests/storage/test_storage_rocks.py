@@ -174,12 +174,12 @@ class TestDamage:
     def test_a_hole_in_the_log_is_found(self, folder: Path) -> None:
         journal = rocks(folder)
         positions = [put(journal, run("box", number, number)) for number in (1, 2, 3)]
-        journal._families["log"].delete(positions[1])
+        journal._families["log"].delete(positions[1][:8])
         with pytest.raises(JournalUnusable, match="batch 2 is missing"):
             all_events(journal)
-        journal._families["log"].delete(positions[2])
+        journal._families["log"].delete(positions[2][:8])
         with pytest.raises(JournalUnusable, match="batch 3 is missing"):
-            journal.since(positions[1], 10)
+            journal.since(positions[1][:8], 10)  # as written before positions had a check
         journal.close()
 
     def test_a_lost_chunk_of_older_events_is_found(self, folder: Path) -> None:
@@ -269,7 +269,7 @@ class TestGroups:
             positions = [answer.result() for answer in answers]
         assert disk.syncs == 2
         assert positions[-1] == ["box1", "box2"]
-        assert positions[:-1] == [number.to_bytes(8, "big") for number in range(1, 9)]
+        assert [position[:8] for position in positions[:-1]] == [number.to_bytes(8, "big") for number in range(1, 9)]
         audit(journal)
         journal.close()
 
@@ -299,7 +299,7 @@ class TestGroups:
             beginning = journal.since(None, 10)
             time.sleep(0.05)
             assert not reader.done()
-            assert beginning == ([], bytes(8))
+            assert beginning == ([], bytes(12))
             disk.confirms.set()
             assert reader.result()["first"].sequence == 1
             assert journal.since(None, 10) == ([fact("first", 1)], first.result())
