@@ -29,6 +29,7 @@ Kind = Literal[
     "due",
     "corrected",
     "prescribed",
+    "relayed",
 ]
 
 Verdict = Literal["", "pay", "hold", "refuse"]
@@ -101,6 +102,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Sequence, on the same box, of the other record (report or claim) of the same sale; 0 for none."""
     alert: str = ""
     """Id of the alert that speaks for this fact, raised in the same append or earlier for the same conflict."""
+    origin: str = ""
+    """Where it came from through the relay, as `<province>/<sequence there>`; empty for what was first stored here."""
 
 
 encoder = msgspec.msgpack.Encoder()

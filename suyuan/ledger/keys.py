@@ -54,3 +54,19 @@ def line_key(fact: str) -> str:
 def alert_key(alert: str) -> str:
     """`alert:<id>`."""
     return f"alert:{alert}"
+
+
+ELSEWHERE = "elsewhere:"
+"""Begins the keys under which a province keeps what others said; what follows is their own key."""
+RELAY = "relay:"
+"""Begins the keys of the relay's own records."""
+
+
+def elsewhere_key(key: str) -> str:
+    """`elsewhere:<key>`: what other provinces and the nation said of a key, apart from what was said here."""
+    return f"{ELSEWHERE}{key}"
+
+
+def is_beside(key: str) -> bool:
+    """Whether a key holds no fact of this node's own story: lists and totals pass it over."""
+    return key.startswith((ELSEWHERE, RELAY))
