@@ -26,11 +26,12 @@ def assert_sequences(events: Sequence[Event], expected: Mapping[str, int]) -> No
 def deadlines(events: Sequence[Event]) -> tuple[list[Deadline], list[Deadline]]:
     """The deadlines that these events open, and those that they close.
 
-    A `due` event carries the same deadline as the event that it corrects, and opens none itself.
+    A `due` event carries the same deadline as the event that it corrects, and opens none itself. What came through the
+    relay falls due where it came from.
     """
     opened, closed = [], []
     for event in events:
-        if event.deadline:
+        if event.deadline and not event.origin:
             if event.kind == "due":
                 assert event.corrects, f"the due event {event.sequence} of {event.key} names no event that fell due"
                 closed.append((event.deadline, event.key, event.corrects))
