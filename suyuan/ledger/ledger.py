@@ -283,7 +283,8 @@ class Ledger:
         """µs UTC; the only clock of the ledger."""
         self.rehearsing = False
         """True while decisions are made and answered, and nothing is written."""
-        self._tag = secrets.token_hex(3)
+        self.tag = secrets.token_hex(3)
+        """Tells the ids that this process makes from those of others."""
         self._numbers = itertools.count()
 
     def transact(
@@ -372,7 +373,7 @@ class Ledger:
 
     def books(self, histories: dict[str, History], now: int) -> Books:
         """Fresh books on these histories."""
-        return Books(histories, now, self._tag, self._numbers)
+        return Books(histories, now, self.tag, self._numbers)
 
     def read(self, keys: Iterable[str]) -> dict[str, list[Event]]:
         """Full histories, for queries."""
