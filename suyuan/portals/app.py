@@ -57,6 +57,7 @@ from suyuan.portals.pages import (
 )
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site
+from suyuan.portals.watch import Watch
 from suyuan.portals.webhooks import Courier
 
 EVERYBODY = access.EVERYBODY
@@ -268,6 +269,7 @@ def application(node: Node) -> ASGIApp:
     live = Live(site)
     courier = Courier(live)
     checks = Checks(site)
+    watch = Watch(live)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -275,9 +277,11 @@ def application(node: Node) -> ASGIApp:
         await live.start()
         await courier.start()
         await checks.start()
+        await watch.start()
         try:
             yield
         finally:
+            await watch.stop()
             await checks.stop()
             await courier.stop()
             await live.stop()

@@ -209,6 +209,7 @@ async def tell_refusal(request: Request, refusal: Exception) -> Response:
     state = request.scope["state"]
     url = state.get("url")
     state.setdefault("caller", Caller())
+    site_of(request).figures.refused(refusal.error.code)
     wants_page = url.kind == "page" if isinstance(url, Url) else "text/html" in request.headers.get("accept", "")
     if isinstance(url, Url) and url.kind == "nhsa":
         response = nhsa.tell(request, refusal)

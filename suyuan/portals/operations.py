@@ -11,6 +11,7 @@ from suyuan.portals.access import caller_of
 from suyuan.portals.codec import answer
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import site_of
+from suyuan.portals.watch import faults_of
 
 
 async def livez(request: Request) -> Response:
@@ -21,17 +22,7 @@ async def livez(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Uploads can be taken now: the journal and the tables answer, and nobody is stopping the server."""
     site = site_of(request)
-    findings: dict[str, str] = {}
-    for name, look in (
-        ("journal", lambda: site.node.journal.append([], {})),  # nothing, but refused where nothing is written any more
-        ("tables", lambda: site.node.tables.meta("schema")),
-    ):
-        try:
-            await site.query(look)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is not ready
-            findings[name] = f"{type(error).__name__}: {error}"
-    if site.stopping:
-        findings["server"] = "is stopping"
+    findings = await faults_of(site)
     notes = {"views": site.views.failure} if site.views.failure else {}
     return answer({"ready": not findings, "findings": findings, "notes": notes}, 503 if findings else 200)
 

@@ -23,6 +23,7 @@ from suyuan.portals.oidc import SignOn
 from suyuan.portals.problem import Refused
 from suyuan.portals.templating import Templates
 from suyuan.storage.credentials import REMEMBERED_SECONDS, Credential
+from suyuan.views.alerts import region_in
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -81,7 +82,7 @@ class Site:
     async def take(self, document: Document, by: str, lane: str = "counter") -> Outcome:
         """Take one document in; answers when it is durable. Lanes: counter for people waiting, bulk for files."""
         outcome = await self.counter.take(document, by, lane)
-        self.figures.taken(document, outcome)
+        self.figures.taken(document, outcome, self._province(document.institution or by))
         self.views.news()
         return outcome
 
@@ -107,6 +108,12 @@ class Site:
     def party(self, code: str) -> Party | None:
         """The party as it stands today; None where it is not listed."""
         return self.node.catalogue.party(code, day_of(self.node.ledger.clock()))
+
+    def _province(self, code: str) -> str:
+        """The two digits of the division in which a party is; of one not listed, as its code says."""
+        party = self.party(code)
+        digits = (party.region if party else region_in(code))[:2]
+        return digits if digits.isdecimal() else ""
 
     def networks(self) -> list[Credential]:
         """Source networks that prove a caller of the NHSA address; another process's change holds after seconds."""

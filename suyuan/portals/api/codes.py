@@ -43,7 +43,10 @@ async def check_code(request: Request) -> Response:
     query, site = query_of(request, CheckQuery), site_of(request)
     node = site.node
     site.limits.check_code(caller_of(request), recognise(query.code, "scan", node.catalogue.maker_rules))
-    return codec.answer(await site.query(check, node.ledger, node.catalogue, query.code, query.language))
+    found = await site.query(check, node.ledger, node.catalogue, query.code, query.language)
+    if caller_of(request).role == "citizen":
+        site.figures.checked(found.outcome)
+    return codec.answer(found)
 
 
 class CodesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

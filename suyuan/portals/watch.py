@@ -1,0 +1,60 @@
+"""The watch: a server process looks at itself every few seconds, so that its figures say how it is."""
+
+import asyncio
+from contextlib import suppress
+
+from suyuan.portals.live import Live
+from suyuan.portals.site import Site
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at lines, memory and files."""
+
+READY_EVERY = 5
+"""Looks after which journal and tables are asked whether they answer."""
+
+
+class Watch:
+    """Goes with the server: `start` and `stop`."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look from now on."""
+        self._looking = asyncio.create_task(self._look())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+
+    async def _look(self) -> None:
+        looks = 0
+        while True:
+            site, figures = self.live.site, self.live.site.figures
+            figures.watched(site.counter.waiting(), site.counter.oldest_seconds())
+            figures.streams.set(sum(self.live.streams.values()))
+            figures.lists_stand.set(bool(site.views.failure))
+            if not looks % READY_EVERY:
+                figures.unready.set(bool(await faults_of(site)))
+            looks += 1
+            await asyncio.sleep(LOOK_EVERY)
+
+
+async def faults_of(site: Site) -> dict[str, str]:
+    """Why uploads cannot be taken now, by what fails; empty where they can."""
+    faults: dict[str, str] = {}
+    for name, look in (
+        ("journal", lambda: site.node.journal.append([], {})),  # nothing, but refused where nothing is written any more
+        ("tables", lambda: site.node.tables.meta("schema")),
+    ):
+        try:
+            await site.query(look)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is not ready
+            faults[name] = f"{type(error).__name__}: {error}"
+    if site.stopping:
+        faults["server"] = "is stopping"
+    return faults

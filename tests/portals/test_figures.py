@@ -1,0 +1,137 @@
+"""Figures: what the operators are told of uploads, lines and the machine, of one process and of several together."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from live_watch import moment, new_code
+from portal import Portal, eventually
+from story import HOSPITAL_A, PHARMACY_P
+
+from suyuan.portals.figures import SHARED, Figures, forget, used_by
+
+
+def told(text: str) -> dict[str, float]:
+    """Samples by name and labels, as Prometheus would read them."""
+    return {name: float(value) for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)}
+
+
+def sell(client: httpx.Client, code: str, receipt: str) -> None:
+    sale = {"time": moment(), "lines": [{"codes": [code]}], "references": {"receipt": receipt}}
+    assert client.post("/api/v1/sales", json={"sales": [sale]}).status_code == httpx.codes.OK
+
+
+def test_codes_are_counted_by_kind_province_and_fate_and_alerts_verdicts_and_refusals_beside_them(
+    tmp_path: Path,
+) -> None:
+    code = new_code()
+    with Portal(tmp_path / "node") as portal, portal.client() as citizen:
+        for party, receipt in ((HOSPITAL_A, "R1"), (HOSPITAL_A, "R1"), (PHARMACY_P, "R2")):
+            with portal.client(party) as client:
+                sell(client, code, receipt)
+        assert citizen.post("/api/v1/sales", json={}).status_code == httpx.codes.UNAUTHORIZED
+        citizen.get("/api/v1/check", params={"code": code})
+        found = told(citizen.get("/metrics").text)
+        assert found['suyuan_codes_total{fate="accepted",kind="sold",province="44"}'] == 1
+        assert found['suyuan_codes_total{fate="repeated",kind="sold",province="44"}'] == 1
+        assert found['suyuan_codes_total{fate="conflicts",kind="sold",province="44"}'] == 1
+        assert found['suyuan_alerts_total{status="conflict_sold"}'] == 1
+        assert found['suyuan_refusals_total{error="not_signed_in"}'] == 1
+        assert sum(value for name, value in found.items() if name.startswith("suyuan_citizen_checks_total")) == 1
+        lag = eventually(lambda: told(citizen.get("/metrics").text)["suyuan_alert_lag_seconds_count"])
+        assert lag == 1
+
+
+def test_a_server_tells_its_lines_its_memory_and_that_it_is_ready(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node") as portal, portal.client() as citizen:
+        found = eventually(lambda: _watched(citizen))
+        assert found['suyuan_uploads_waiting{lane="counter"}'] == 0
+        assert found["suyuan_oldest_waiting_seconds"] == 0
+        assert found["suyuan_unready"] == found["suyuan_lists_stand"] == 0
+        assert 10_000_000 < found["suyuan_memory_bytes"] < 2_000_000_000
+        assert found["suyuan_open_files"] > 3
+        assert found["suyuan_threads"] > 1
+
+
+def _watched(citizen: httpx.Client) -> dict[str, float] | None:
+    """The figures once the server has looked at itself."""
+    found = told(citizen.get("/metrics").text)
+    return found if found.get("suyuan_memory_bytes") else None
+
+
+WORKER = """
+from suyuan.portals.figures import Figures
+figures = Figures()
+figures.refused("busy")
+figures.watched({"counter": 3}, float(input()))
+print(figures.text().decode(), flush=True)
+input()
+"""
+
+
+def test_any_of_several_processes_tells_the_sum_of_all_and_forgets_the_lines_of_one_that_has_ended(
+    tmp_path: Path,
+) -> None:
+    environment = {**os.environ, SHARED: str(tmp_path)}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(2)
+    ]
+    try:
+        first = _say(workers[0], "7")
+        both = _say(workers[1], "5")
+        assert first['suyuan_refusals_total{error="busy"}'] == 1
+        assert both['suyuan_refusals_total{error="busy"}'] == 2
+        assert both['suyuan_uploads_waiting{lane="counter"}'] == 6
+        assert both["suyuan_oldest_waiting_seconds"] == 7
+        workers[0].kill()
+        workers[0].wait()
+        forget(tmp_path, workers[0].pid)
+        left = told(_asked_apart(environment))
+        assert left['suyuan_refusals_total{error="busy"}'] == 2
+        assert left['suyuan_uploads_waiting{lane="counter"}'] == 3
+        assert left["suyuan_oldest_waiting_seconds"] == 5
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def _say(worker: subprocess.Popen[str], seconds: str) -> dict[str, float]:
+    """Let a worker note so many seconds; answers what it tells then."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(f"{seconds}\n")
+    worker.stdin.flush()
+    lines: list[str] = []
+    while not lines or lines[-1].strip():
+        lines.append(worker.stdout.readline())
+    return told("".join(lines))
+
+
+def _asked_apart(environment: dict[str, str]) -> str:
+    ask = "from suyuan.portals.figures import Figures; print(Figures().text().decode())"
+    return subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+
+
+def test_what_a_process_uses_is_read_of_any_process_and_nothing_of_one_that_is_gone() -> None:
+    memory, threads, files = used_by(os.getpid())
+    assert memory > 1_000_000
+    assert threads >= 1
+    assert files >= 3
+    assert used_by(2**22 + 1) == (0, 0, 0)
+
+
+def test_a_single_process_needs_no_folder_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SHARED, raising=False)
+    figures = Figures()
+    figures.refused("busy")
+    assert told(figures.text().decode())['suyuan_refusals_total{error="busy"}'] == 1
