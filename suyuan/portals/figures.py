@@ -126,13 +126,13 @@ class Figures:
         if SHARED not in os.environ:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  the library has no types here
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # the library has no types here
         return generate_latest(together)
 
 
 def forget(folder: Path, process: int) -> None:
     """Leave out the gauges of a server process that has ended; what it counted still counts."""
-    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  as above
+    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # as above
 
 
 def used_by(process: int | str) -> tuple[int, int, int]:
