@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_code: str = "60/hour"
     rate_report: str = "20/hour"
     rate_sign_in: str = "20/minute"
+    rate_software: str = "600000/minute"
+    software_rates: str = ""
+    rate_unproven: str = "1200/minute"
     map_data: str = ""
     map_approval: str = ""
     webhook_private: bool = False
@@ -83,6 +86,22 @@ def explain_settings(folder: Path, environment: Mapping[str, str] = os.environ) 
         origin = variable if variable in environment else str(folder / FILE) if name in written else "default"
         found.append(Origin(name, shown, origin))
     return found
+
+
+def settings_written(folder: Path) -> dict[str, Any]:
+    """What stands in a node's file of settings, without what the environment says.
+
+    Raises:
+        SettingsWrong: the file is not TOML.
+    """
+    return _written(folder / FILE)
+
+
+def toml_of(settings: Mapping[str, object]) -> str:
+    """Settings as the text of their file."""
+    # A JSON text is a TOML basic string, but for one sign that TOML does not take as it is.
+    written = {name: msgspec.json.encode(value).decode().replace("\x7f", "\\u007F") for name, value in settings.items()}
+    return "".join(f"{name} = {value}\n" for name, value in written.items())
 
 
 def _written(path: Path) -> dict[str, Any]:
@@ -117,6 +136,23 @@ def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> 
     return settings
 
 
+def rates_of_software(text: str) -> dict[str, str]:
+    """Rates by supplier/name/version, or by the beginning of it with a `*` behind, as the setting gives them.
+
+    Raises:
+        SettingsWrong: it is not written so.
+    """
+    rates: dict[str, str] = {}
+    for part in filter(None, (one.strip() for one in text.split(";"))):
+        name, _, rate = (one.strip() for one in part.rpartition("="))
+        if not name or not _RATE.fullmatch(rate):
+            raise SettingsWrong(
+                f"software_rates has {part!r}; write it as Supplier/Till/3.1 = 600/minute; Other/* = 10/second"
+            )
+        rates[name] = rate
+    return rates
+
+
 def _check(settings: Settings) -> None:
     if settings.engine not in {"rocks", "memory"}:
         raise SettingsWrong(f"engine is {settings.engine!r}; it may be rocks or memory")
@@ -140,6 +176,7 @@ def _check_access(settings: Settings) -> None:
         value = getattr(settings, name)
         if name.startswith("rate_") and not _RATE.fullmatch(value):
             raise SettingsWrong(f"{name} is {value!r}; write it as 600/minute (second, minute, hour or day)")
+    rates_of_software(settings.software_rates)
     if not 1 <= settings.session_idle_seconds <= settings.session_seconds:
         raise SettingsWrong("session_idle_seconds must be at least 1 and at most session_seconds")
     local = settings.oidc_issuer.startswith("http://127.0.0.1")

@@ -29,6 +29,7 @@ from suyuan.portals.api import (
     reports,
     sales,
     self_audit,
+    software,
     uploads,
     webhooks,
     words,
@@ -55,6 +56,7 @@ from suyuan.portals.pages import (
     shell,
     sign_in,
 )
+from suyuan.portals.pages import software as software_page
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site
 from suyuan.portals.watch import Watch
@@ -83,6 +85,8 @@ OFFICIALS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regu
 """Who watches."""
 ISSUERS: frozenset[access.Role] = frozenset({*access.DIRECTORS, "administrator"})
 ADMINISTRATOR: frozenset[access.Role] = frozenset({"administrator"})
+WATCHERS: frozenset[access.Role] = OFFICIALS | ADMINISTRATOR
+"""Who watches whether the programs that send are in order."""
 OFFICER: frozenset[access.Role] = frozenset({"security_officer"})
 FIRMS: frozenset[access.Role] = frozenset({"firm"})
 AUDITOR: frozenset[access.Role] = frozenset({"auditor"})
@@ -147,6 +151,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/self-audit", self_audit.self_audit, SELLERS),
     Url("POST", "/api/v1/self-audit/{alert}/explanation", self_audit.explain, SELLERS),
     Url("GET", "/api/v1/reports/coverage", words.coverage, frozenset({"agency", "inspector", "drug_regulator"})),
+    Url("GET", "/api/v1/software", software.software, WATCHERS),
     Url("GET", "/api/v1/statuses", words.statuses, EVERYBODY),
     Url("GET", "/api/v1/errors", words.errors, EVERYBODY),
     Url("GET", "/api/v1/me", words.me, EVERYBODY),
@@ -251,6 +256,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/inspector/reports/{receipt}", inspector_report.report_page, INSPECTORS, "page", "page"),
     Url("POST", "/inspector/reports/{receipt}/steps", inspector_report.step_form, INSPECTORS, "page", "page"),
     Url("POST", "/inspector/reports/{receipt}/contact", inspector_report.contact_form, INSPECTORS, "page", "page"),
+    Url("GET", "/software", software_page.show, WATCHERS, "page", "page"),
     # A firm's own goods
     Url("GET", "/firm", firm.show, FIRMS, "page", "page"),
     Url("GET", "/firm/flow.csv", firm.download, FIRMS, "page", "page"),

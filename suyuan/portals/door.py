@@ -25,6 +25,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANGING = frozenset({"/account/password", "/sign-out", "/static/{name:path}", "/preferences", "/livez"})
 """All that is open before a one-time password is changed."""
 
+UPLOADING = frozenset({"counter", "bulk"})
+"""Lanes whose requests count against the version of software that sent them; at the NHSA address its messages tell."""
+
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; font-src 'self'; "
@@ -149,6 +152,8 @@ async def _handle(url: Url, go_on: ASGIApp, scope: Scope, receive: Receive, send
         caller = scope["state"]["caller"] = await identify(site, request)
         site.limits.check(url.lane, caller.name)
         _admit(url, request, caller)
+        if url.lane in UPLOADING and url.kind != "nhsa":
+            site.limits.check_software(caller.software)
         if url.lane != "bulk":
             receive = _limited(request, receive, site.settings.body_bytes_max)
         receive = await checked_body(request, receive)

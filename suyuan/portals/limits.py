@@ -9,7 +9,7 @@ from limits import RateLimitItem, parse
 from suyuan.codes.code import Code
 from suyuan.portals.access import Caller
 from suyuan.portals.problem import Refused
-from suyuan.settings import Settings
+from suyuan.settings import Settings, rates_of_software
 
 PREFIX = "rate_"
 SWEPT_FROM = 10_000
@@ -33,20 +33,48 @@ class Limits:
             for name in Settings.__struct_fields__
             if name.startswith(PREFIX)
         }
+        self._software = {name: parse(rate) for name, rate in rates_of_software(settings.software_rates).items()}
 
-    def check(self, lane: str, name: str) -> None:
-        """Count one request of a caller in a lane.
+    def check(self, lane: str, name: str, count: int = 1) -> None:
+        """Count one request of a caller in a lane, or as many as it weighs.
 
         Raises:
             Refused: it was one too many; says which limit, and when to come again.
         """
-        rate, now = self._rates[lane], time.monotonic()
+        self._count(self._rates[lane], lane, name, count)
+
+    def check_software(self, software: str) -> None:
+        """Count one upload of a version of scanner software, whoever sends it; what does not say what it is goes free.
+
+        Raises:
+            Refused: as for `check`.
+        """
+        if software:
+            self._count(self._rate_of(software), "software", software, 1)
+
+    def _rate_of(self, software: str) -> RateLimitItem:
+        """What the operator allows this version, else the longest beginning of its name, else any version."""
+        for end in range(len(software), -1, -1):
+            rate = self._software.get(software if end == len(software) else f"{software[:end]}*")
+            if rate is not None:
+                return rate
+        return self._rates["software"]
+
+    def give_back(self, lane: str, name: str, count: int) -> None:
+        """Count no longer what was counted on suspicion."""
+        with self._counting:
+            end, came = self._windows.get((lane, name), (0.0, 0))
+            if end:
+                self._windows[lane, name] = end, max(0, came - count)
+
+    def _count(self, rate: RateLimitItem, lane: str, name: str, count: int) -> None:
+        now = time.monotonic()
         with self._counting:
             end, came = self._windows.get((lane, name), (0.0, 0))
             if end <= now:
                 end, came = now + rate.get_expiry(), 0
                 self._sweep(now)
-            self._windows[lane, name] = end, came + 1
+            self._windows[lane, name] = end, came + count
         if came < rate.amount:
             return
         wait = max(1, round(end - now))

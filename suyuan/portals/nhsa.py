@@ -1,6 +1,7 @@
 """The NHSA address: messages as hospitals and pharmacies send them today, answered in their own envelope."""
 
 import asyncio
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ from suyuan.formats.nhsa.reply import refused, told
 from suyuan.formats.nhsa.settle import require_scans
 from suyuan.formats.times import digits17
 from suyuan.intake.desk import day_of
-from suyuan.portals.access import EVERYBODY, OFFICIALS, ROLE_OF_KIND, SENDERS, Role, caller_of
+from suyuan.portals.access import EVERYBODY, OFFICIALS, ROLE_OF_KIND, SENDERS, Role, caller_of, neighbourhood
 from suyuan.portals.nhsa_proofs import NOBODY, NotProven, Proofs, Proven, proofs_of
 from suyuan.portals.problem import Refused
 from suyuan.portals.signatures import sm3
@@ -30,6 +31,10 @@ BULK_RECORDS = 200
 """From so many records on, a batch waits in the lane of files: the counter is for people who wait."""
 LARGE_BYTES = 64_000
 """From so many bytes on, a body is parsed beside the event loop."""
+PIECE_BYTES = 64 << 10
+"""A message that comes without a proof beside it is counted in pieces of so many bytes,"""
+UNPROVEN = "unproven"
+"""in this lane of the limits."""
 ANSWER_SECONDS = 9.0
 """Clients give up after 10 (T25): a moment before, they are told that the outcome is not known yet."""
 
@@ -55,6 +60,7 @@ async def call(request: Request) -> Response:
     """One message (`docs/nhsa-address.md`): every answer is an NHSA envelope, whatever the HTTP status."""
     site = site_of(request)
     proofs = _proofs(request, site)
+    suspicion = _suspicion(request, site, proofs)
     raw = await request.body()
     try:
         envelope = await _opened(site, raw, request.path_params.get("infno", ""))
@@ -64,11 +70,47 @@ async def call(request: Request) -> Response:
     try:
         one = await _proven(site, proofs, one, _caller(request, proofs, one))
     except NotProven as failure:
-        return _refusal(site, f"身份验证未通过：{failure}", infcode=one.infcode)
+        return _not_proven(request, site, failure, one.infcode)
+    if suspicion:
+        site.limits.give_back(UNPROVEN, neighbourhood(caller_of(request).address), suspicion)
     _know(request, site, one)
+    site.limits.check_software(one.envelope.software or one.software)
     if one.envelope.infno in {sign_in.SIGN_IN, sign_in.SIGN_OUT}:
         return await _signed(site, proofs, one)
     return await _answer(site, one)
+
+
+def _suspicion(request: Request, site: Site, proofs: Proofs) -> int:
+    """Count what is about to be read of somebody who has not proved anything yet, in pieces; answers how many.
+
+    Whoever has no proof could otherwise have us read and parse the largest message that is taken, for ever.
+
+    Raises:
+        Refused: too much was read from there already that proved nothing.
+    """
+    caller, token = caller_of(request), request.path_params.get("token")
+    if token is None and caller.party and "x-tif-signature" not in request.headers:
+        return 0
+    if token is not None:
+        with suppress(NotProven):
+            proofs.by_path(token, caller.address)
+            return 0
+    said = request.headers.get("content-length", "")
+    pieces = -(-int(said or site.settings.body_bytes_max) // PIECE_BYTES) or 1
+    site.limits.check(UNPROVEN, neighbourhood(caller.address), pieces)
+    return pieces
+
+
+def _not_proven(request: Request, site: Site, failure: NotProven, infcode: str) -> Response:
+    """A wrong proof counts as a try to sign in; whoever tries too often is told so beside what is wrong."""
+    words = f"身份验证未通过：{failure}"
+    try:
+        site.limits.check("sign_in", f"wrong {neighbourhood(caller_of(request).address)}")
+    except Refused as refusal:
+        response = _refusal(site, f"{words}；{refusal.error.title_zh}，{refusal.error.do_zh}", 429, infcode)
+        response.headers.update(refusal.headers)
+        return response
+    return _refusal(site, words, infcode=infcode)
 
 
 def _proofs(request: Request, site: Site) -> Proofs:

@@ -2,15 +2,22 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
+from suyuan.intake.desk import day_of
 from suyuan.portals.live import Live
 from suyuan.portals.site import Site
+from suyuan.views.software import software_by_alerts
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at lines, memory and files."""
 
 READY_EVERY = 5
 """Looks after which journal and tables are asked whether they answer."""
+
+FLAGS_EVERY = 60
+"""Looks after which scanner software is compared with the others."""
+FLAGS_DAYS = 7
 
 
 class Watch:
@@ -40,8 +47,18 @@ class Watch:
             figures.lists_stand.set(bool(site.views.failure))
             if not looks % READY_EVERY:
                 figures.unready.set(bool(await faults_of(site)))
+            if not looks % FLAGS_EVERY and not site.views.failure:
+                with suppress(Exception):  # a list that does not answer has a figure of its own
+                    figures.flagged.set(await site.query(_flagged, site))
             looks += 1
             await asyncio.sleep(LOOK_EVERY)
+
+
+def _flagged(site: Site) -> int:
+    """Versions of scanner software that stand out over the last days, in the whole node."""
+    first = (day_of(site.node.ledger.clock()) - timedelta(days=FLAGS_DAYS - 1)).isoformat()
+    with site.views.read() as connection:
+        return sum(one.flagged for one in software_by_alerts(connection, first))
 
 
 async def faults_of(site: Site) -> dict[str, str]:

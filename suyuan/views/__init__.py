@@ -10,6 +10,7 @@ from suyuan.views.owed import OWED
 from suyuan.views.prescriptions import PrescriptionsView
 from suyuan.views.reports import ReportsView
 from suyuan.views.sales import SalesView
+from suyuan.views.software import SoftwareView
 from suyuan.views.uploads import UPLOADS
 from suyuan.views.view import View
 
@@ -26,5 +27,6 @@ VIEWS: tuple[View, ...] = (
     OWED,
     UPLOADS,
     FlowView(),
+    SoftwareView(),
 )
 """Every view of a node, each in a module of its own."""

@@ -28,6 +28,9 @@ CHINA = timezone(timedelta(hours=8))
 PATH = "/fsi/api/rsfComIfsService/callService"
 PREFIXES = {WHOLE: "8234567", SPLITTABLE: "8123456"}
 
+SETTINGS = 'policy = "strict"\nblock_cache_mb = 16\nrate_sign_in = "10000/minute"\n'
+"""Tests show wrong proofs more often than a client would."""
+
 _numbers = itertools.count(1)
 
 
@@ -149,7 +152,7 @@ class Till:
 
 
 @contextmanager
-def till(folder: Path, settings: str = 'policy = "strict"\nblock_cache_mb = 16\n') -> Iterator[Till]:
+def till(folder: Path, settings: str = SETTINGS) -> Iterator[Till]:
     """A server in a thread of this process, so that the test can look into the node behind it."""
     folder.mkdir(parents=True)
     (folder / "suyuan.toml").write_text(settings, encoding="utf-8")
