@@ -101,6 +101,11 @@ def unpacked_batch(record: bytes) -> list[Event]:
     return _decode_events(record[1:])
 
 
+def packed_events(events: Sequence[bytes]) -> list[Event]:
+    """The events that are stored one by one."""
+    return _decode_events(_ARRAY_32.to_bytes() + len(events).to_bytes(4, "big") + b"".join(events))
+
+
 def batch_size(record: bytes) -> int:
     """Number of events of a batch, without unpacking it."""
     count: int = _batch_head.unpack_from(record)[2]

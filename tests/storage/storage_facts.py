@@ -7,6 +7,7 @@ from typing import Any
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import Journal
 from suyuan.storage.memory import MemoryJournal
+from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.rocks import RocksJournal
 
 
@@ -42,8 +43,10 @@ def all_events(journal: Journal, limit: int = 100) -> list[Event]:
         events += page
 
 
-def opened(engine: str, path: Path) -> Journal:
+def opened(engine: str, path: Path, database: str = "") -> Journal:
     """An empty journal of the engine."""
+    if engine == "postgres":
+        return PostgresJournal(database)
     return MemoryJournal() if engine == "memory" else RocksJournal(path / "journal", block_cache_bytes=1 << 20)
 
 

@@ -16,9 +16,10 @@ from suyuan.storage.refusals import JournalUnusable
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
 
 
-@pytest.fixture(params=["memory", "rocks"])
+@pytest.fixture(params=["memory", "rocks", "postgres"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    journal = opened(request.param, tmp_path)
+    database = request.getfixturevalue("database") if request.param == "postgres" else ""
+    journal = opened(request.param, tmp_path, database)
     yield journal
     journal.close()
     journal.close()  # closing twice is harmless

@@ -1,0 +1,500 @@
+"""The journal on PostgreSQL: any number of processes and hosts, group commit in each, no lock but the primary key."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+
+from suyuan.ledger.events import Event
+from suyuan.ledger.journal import History
+from suyuan.storage.batch import Deadline
+from suyuan.storage.group import GroupCommit, Request
+from suyuan.storage.packed import packed_events, unpacked_batch
+from suyuan.storage.postgres_connections import (
+    PATIENCE_SECONDS,
+    Connection,
+    Connections,
+    Patience,
+    is_away,
+    may_succeed_again,
+    refusal,
+    said_by,
+)
+from suyuan.storage.postgres_plan import Plan, copied
+from suyuan.storage.postgres_position import Stand, foreign, packed_position, stand_in
+from suyuan.storage.postgres_schema import close_tables, current_era, notes, open_tables, prepare
+from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
+from suyuan.storage.seen import SeenSequences
+
+TAIL_EVENTS = 64
+"""So many of a history are read at once; the older ones when somebody asks."""
+
+COPY_ROWS_MIN = 400
+"""From so many rows on COPY is quicker than rows of values (measured, decision 14)."""
+
+VALUES_ROWS_MAX = 500
+"""Rows in one statement."""
+
+PAGE_KEYS = 1_000
+
+_FETCH = """
+SELECT k.place, e.sequence, e.data
+FROM unnest(%s::text[]) WITH ORDINALITY AS k (code, place)
+CROSS JOIN LATERAL (
+    SELECT sequence, data FROM journal.event WHERE code = k.code ORDER BY sequence DESC LIMIT %s
+) AS e
+"""
+_SEQUENCES = "SELECT code, max(sequence) FROM journal.event WHERE code = ANY (%s) GROUP BY code"
+_EXISTING = """
+SELECT count(*) FROM unnest(%s::text[], %s::integer[]) AS k (code, sequence)
+JOIN journal.event AS e ON e.code = k.code AND e.sequence = k.sequence
+"""
+_OLDER = "SELECT data FROM journal.event WHERE code = %s AND sequence <= %s ORDER BY sequence"
+_COPY = "COPY journal.event (code, sequence, data) FROM STDIN (FORMAT BINARY)"
+
+_HORIZON = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+"""Every transaction with a smaller number has ended: what it wrote is seen by now, and nothing can come before it."""
+
+_SINCE = """
+WITH page AS (
+    SELECT era, transaction, ordinal, batch, data, events,
+           sum(events) OVER (ORDER BY era, transaction, ordinal) AS reached
+    FROM (
+        SELECT era, transaction, ordinal, batch, data, events FROM journal.feed
+        WHERE (era, transaction, ordinal) > (%(era)s, %(transaction)s, %(ordinal)s)
+          AND (era, transaction) < (%(now)s, {horizon})
+        ORDER BY era, transaction, ordinal LIMIT %(rows)s
+    ) AS next
+)
+SELECT known.so, page.era, page.transaction, page.ordinal, page.batch, page.data
+FROM (
+    SELECT EXISTS (
+        SELECT FROM journal.feed WHERE era = %(era)s AND transaction = %(transaction)s
+           AND ordinal = %(ordinal)s AND batch = %(batch)s
+    ) AS so
+) AS known
+LEFT JOIN page ON page.reached <= %(limit)s OR page.reached = page.events
+ORDER BY page.era, page.transaction, page.ordinal
+"""
+_LATEST = f"""
+SELECT era, transaction, ordinal, batch FROM journal.feed WHERE (era, transaction) < (%s, {_HORIZON})
+ORDER BY era DESC, transaction DESC, ordinal DESC LIMIT 1
+"""  # noqa: S608  our own text
+_OUTCOME = """
+SELECT (SELECT batch FROM journal.feed WHERE era = %(era)s AND transaction = %(transaction)s AND ordinal = 1),
+       CASE WHEN %(transaction)s < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+            THEN pg_xact_status(%(transaction)s::text::xid8) END
+"""
+_CLOSE_DEADLINES = """
+DELETE FROM journal.deadline WHERE code = ANY (%(codes)s) AND (code, sequence, due) IN (
+    SELECT * FROM unnest(%(codes)s::text[], %(sequences)s::integer[], %(times)s::bigint[])
+)
+"""
+_DUE = "SELECT due, code, sequence FROM journal.deadline WHERE due <= %s ORDER BY due, code, sequence LIMIT %s"
+_KEYS = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s ORDER BY code LIMIT %s"
+
+
+class PostgresJournal(GroupCommit):
+    """A journal in a database. Any number of threads, processes and hosts may use the same one.
+
+    The tables are made where there are none, unless `make` says that they must be there.
+
+    `_horizon=False` reads the feed in the order of numbers alone: it exists
+    for the test which shows that facts lost that way would be noticed.
+
+    Raises:
+        JournalUnusable: the database is of another version, incomplete, or does not keep what it acknowledges.
+        JournalStopped: the database cannot be reached.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        make: bool = True,
+        distribute: bool = False,
+        _horizon: bool = True,
+    ) -> None:
+        super().__init__()
+        self._connections = Connections(address, patience_seconds=patience_seconds)
+        try:
+            with self._connections.one() as connection:
+                noted = prepare(connection, make=make, distribute=distribute)
+                self._era = current_era(connection)
+        except psycopg.Error as error:
+            raise _unusable(self._connections.name, error) from error
+        self.identity = noted["database"]
+        """What tells this record from every other, wherever it is brought."""
+        self._database = bytes.fromhex(self.identity)
+        self._distributed = bool(noted["distributed"])
+        self._since = _SINCE.format(horizon=_HORIZON if _horizon else "9223372036854775807").encode()
+        self._seen = SeenSequences()
+
+    def fetch(self, keys: Iterable[str]) -> dict[str, History]:
+        """The histories of the keys; a key never written has sequence 0."""
+        wanted = sorted(set(keys))
+        read = self._rows(wanted)
+        older = self._older
+        return {key: StoredHistory(key, rows, older) for key, rows in zip(wanted, read, strict=True)}
+
+    def _rows(self, keys: list[str]) -> "list[list[tuple[int, bytes]]]":
+        """Sequence and bytes of the latest events of each key, oldest first."""
+        found: list[list[tuple[int, bytes]]] = [[] for _ in keys]
+        seen = self._seen.now()
+        read = self._connections.run(lambda connection: self._read(connection, keys))
+        for place, sequence, data in read:
+            found[place - 1].append((sequence, data))
+        for rows in found:
+            if len(rows) > 1:
+                rows.sort()
+        seen.note({key: rows[-1][0] for key, rows in zip(keys, found, strict=True) if rows})
+        return found
+
+    def _read(self, connection: Connection, keys: list[str]) -> list[Any]:
+        return connection.cursor(binary=True).execute(_FETCH, (keys, TAIL_EVENTS)).fetchall()
+
+    def _older(self, key: str, until: int) -> list[bytes]:
+        """All events of a key up to a sequence; they never change."""
+        rows = self._connections.run(
+            lambda connection: connection.cursor(binary=True).execute(_OLDER, (key, until)).fetchall()
+        )
+        if len(rows) != until:
+            raise JournalUnusable(
+                f"The journal in the database {self._connections.name} cannot be read: events of {key} are missing. "
+                "Restore the database from a backup."
+            )
+        return [data for (data,) in rows]
+
+    def append(
+        self, events: Sequence[Event], expected: Mapping[str, int], documents: Mapping[str, bytes] | None = None
+    ) -> bytes | list[str]:
+        """Write all or nothing, durably before it returns; answers the new position, or the keys that went stale.
+
+        Raises:
+            JournalStopped: the database was away for too long, or cannot write. The next append tries again.
+        """
+        return self._commit(Request(events, expected, documents or {}))
+
+    def append_each(self, batches: Sequence[tuple[Sequence[Event], Mapping[str, int], Mapping[str, bytes]]]) -> None:
+        """Write batches one after the other in one transaction, each as `append` would: for restoring a record.
+
+        Raises:
+            ValueError: a batch does not follow what is there; it was not written.
+            JournalStopped: as for `append`.
+        """
+        requests = [Request(*batch) for batch in batches]
+        self._write_group(requests)
+        for request in requests:
+            if request.answer is None:
+                raise request.failure or AssertionError("a group leaves nobody without an answer")
+            if isinstance(request.answer, list):
+                raise ValueError(f"{request.answer[0]} has a gap")  # noqa: TRY004  a value, not a type
+
+    def _write_group(self, group: list[Request]) -> None:
+        try:
+            answers = self._stored(group)
+        except JournalRefusal as refused:
+            error = refused.__cause__
+            if len(group) > 1 and isinstance(error, psycopg.Error) and not may_succeed_again(error):
+                for request in group:  # what one of them brings cannot be stored: the others are not hurt by it
+                    self._write_group([request])
+                return
+            for request in group:
+                request.failure = refused
+        except Exception as error:  # noqa: BLE001  it is the answer of those who wait
+            for request in group:
+                request.failure = error
+        else:
+            for request, answer in zip(group, answers, strict=True):
+                request.answer = answer
+
+    def _stored(self, group: list[Request]) -> list[bytes | list[str]]:
+        """Write the group in one transaction, however often it takes; answers each request."""
+        known: dict[str, int] = {}
+        patience = self._connections.patience()
+        while True:
+            plan = Plan(group, known)
+            if plan.is_empty:
+                return self._answers(plan, 0)
+            try:
+                with self._connections.one() as connection:
+                    transaction = self._written(connection, plan)
+                    if transaction is None:  # somebody was first: see who is stale, and write what is not
+                        known = self._sequences(connection, group)
+                        continue
+                    committed = self._committed(connection, plan, transaction, patience)
+            except psycopg.errors.CheckViolation as error:
+                raise JournalStopped(self._connections.run(notes).get("closed", said_by(error))) from error
+            except psycopg.Error as error:
+                if is_away(error):
+                    self._seen.forget()
+                patience.wait(error)
+                continue
+            if committed:
+                self._connections.reached()
+                self._seen.now().note(plan.last)
+                return self._answers(plan, transaction)
+
+    def _written(self, connection: Connection, plan: Plan) -> int | None:
+        """Write everything, uncommitted; answers the transaction, or None where it contradicts what is stored."""
+        connection.autocommit = False
+        try:
+            if len(plan.events) < COPY_ROWS_MIN:
+                with connection.pipeline():
+                    checks = self._checks(connection, plan)
+                    inserted = _insert_events(connection, plan)
+                    feed = _insert_rest(connection, plan, self._era)
+                right = all(check() for check in checks) and sum(one.rowcount for one in inserted) == len(plan.events)
+            else:
+                right = all(check() for check in self._checks(connection, plan))
+                if right:
+                    with connection.cursor().copy(_COPY) as copy:
+                        copy.write(copied(plan.events))
+                    feed = _insert_rest(connection, plan, self._era)
+            if right:
+                return int(feed.fetchall()[0][0]) if feed is not None else 0
+        except psycopg.errors.UniqueViolation:
+            pass
+        connection.rollback()
+        connection.autocommit = True
+        return None
+
+    def _checks(self, connection: Connection, plan: Plan) -> "list[Any]":
+        """Questions whether what the plan rests on is so, where the primary key does not tell; each to be called."""
+        seen = self._seen.now()
+        there, absent = plan.predecessors(seen), plan.successors()
+        checks = []
+        for expected, pairs in ((len(there), there), (0, absent)):
+            if pairs:
+                codes, sequences = map(list, zip(*pairs, strict=True))
+                asked = connection.execute(_EXISTING, (codes, sequences))
+                checks.append(lambda asked=asked, expected=expected: asked.fetchall()[0][0] == expected)
+        return checks
+
+    def _committed(self, connection: Connection, plan: Plan, transaction: int, patience: Patience) -> bool:
+        """Commit; False where the connection was lost on the way and nothing was kept.
+
+        Raises:
+            JournalStopped: whether it was kept cannot be found out now.
+        """
+        try:
+            connection.commit()
+            connection.autocommit = True
+        except psycopg.Error as error:
+            if not is_away(error):
+                raise
+            self._seen.forget()
+            return bool(plan.batches) and self._was_kept(plan, transaction, patience, error)
+        return True
+
+    def _was_kept(self, plan: Plan, transaction: int, patience: Patience, lost: psycopg.Error) -> bool:
+        """Look whether a transaction whose end was not heard has been committed; its first batch tells."""
+        _, batch, *_ = plan.batches[0]
+        asked = {"era": self._era, "transaction": transaction}
+        ended = 0
+        error = lost
+        while True:
+            try:
+                patience.wait(error)
+                with self._connections.one() as connection:
+                    stored, status = connection.execute(_OUTCOME, asked).fetchall()[0]
+                    if stored == batch:
+                        # A commit of our own waits for the disk, and for standbys, as the lost one should have.
+                        connection.execute("UPDATE journal.meta SET value = value WHERE name = 'format'")
+                        return True
+            except psycopg.Error as again:
+                error = again
+            except JournalRefusal as refused:
+                raise refusal(self._connections.name, error, unknown=True) from refused.__cause__
+            else:
+                ended += status != "in progress"
+                if ended > 1:  # asked once more, for it may have ended between the two questions of the first look
+                    return False
+
+    def _sequences(self, connection: Connection, group: list[Request]) -> dict[str, int]:
+        """How far each key of the group has come."""
+        keys = sorted({key for request in group for key in request.expected})
+        found = dict.fromkeys(keys, 0)
+        if self._distributed:
+            found.update(connection.execute(_SEQUENCES, (keys,)).fetchall())
+        else:
+            for place, sequence, _ in connection.cursor(binary=True).execute(_FETCH, (keys, 1)):
+                found[keys[place - 1]] = sequence
+        return found
+
+    def _answers(self, plan: Plan, transaction: int) -> list[bytes | list[str]]:
+        positions = plan.positions(self._database, self._era, transaction)
+        return [stale or position or self.latest() for stale, position in zip(plan.stale, positions, strict=True)]
+
+    def latest(self) -> bytes:
+        """The position after everything of which the order is settled."""
+        rows = self._connections.run(lambda connection: connection.execute(_LATEST, (self._era,)).fetchall())
+        return packed_position(self._database, Stand(*rows[0]) if rows else Stand())
+
+    def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
+        """Whole batches after a position, in order of arrival, and the position after them; at least one if any."""
+        records, reached = self.stored_since(position, limit)
+        return [event for record in records for event in unpacked_batch(record)], reached
+
+    def stored_since(self, position: bytes | None, limit: int) -> tuple[list[bytes], bytes]:
+        """The same batches as stored (`packed.unpacked_batch`), for who unpacks them elsewhere."""
+        stand = stand_in(self._database, position)
+        era, transaction, ordinal, batch = msgspec.structs.astuple(stand)
+        asked = {"era": era, "transaction": transaction, "ordinal": ordinal, "batch": batch, "now": self._era}
+        asked |= {"rows": limit + 1, "limit": limit}
+        rows = self._connections.run(
+            lambda connection: connection.cursor(binary=True).execute(self._since, asked).fetchall()
+        )
+        if batch and not rows[0][0]:
+            assert position is not None, "a batch stands in it"
+            raise foreign(position)
+        found = [row for row in rows if row[1] is not None]
+        if found:
+            stand = Stand(*found[-1][1:5])
+        return [row[5] for row in found], packed_position(self._database, stand)
+
+    def due(self, until: int, limit: int) -> list[Deadline]:
+        """Open deadlines up to `until` (µs UTC), earliest first, as (deadline, key, sequence)."""
+        return self._connections.run(lambda connection: connection.execute(_DUE, (until, limit)).fetchall())
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys that begin with the prefix, in order; those added meanwhile may be among them."""
+        begin = prefix
+        while True:
+            page = self._page_of_keys(begin)
+            for code in page:
+                if not code.startswith(prefix):
+                    return
+                yield code
+            if len(page) < PAGE_KEYS:
+                return
+            begin = page[-1] + "\x01"
+
+    def _page_of_keys(self, begin: str) -> list[str]:
+        rows = self._connections.run(lambda connection: connection.execute(_KEYS, (begin, PAGE_KEYS)).fetchall())
+        return [code for (code,) in rows]
+
+    def document(self, digest: str) -> bytes | None:
+        """A sealed raw message by its hash."""
+        asked = "SELECT data FROM journal.document WHERE digest = %s"
+        rows = self._connections.run(lambda at: at.cursor(binary=True).execute(asked, (digest,)).fetchall())
+        return rows[0][0] if rows else None
+
+    def latest_arrival(self) -> int:
+        """Arrival (µs UTC) of what was written last, as far as the order is settled; 0 where nothing is."""
+        asked = _LATEST.replace("batch FROM", "data FROM").encode()
+        rows = self._connections.run(lambda at: at.cursor(binary=True).execute(asked, (self._era,)).fetchall())
+        return max(event.arrived for event in unpacked_batch(rows[0][3])) if rows else 0
+
+    def mark(self, mark: str = "") -> str:
+        """The mark of the secrets that belong with this record; the first one given is noted for ever."""
+
+        def noted(connection: Connection) -> str:
+            if mark:
+                connection.execute(
+                    "INSERT INTO journal.meta (name, value) VALUES ('secrets', %s) ON CONFLICT DO NOTHING", (mark,)
+                )
+            return notes(connection).get("secrets", "")
+
+        return self._connections.run(noted)
+
+    def close_for_writing(self, words: str) -> None:
+        """Refuse every append from now on, on every host, and say why; returns when those under way have ended."""
+        self._connections.run(lambda connection: close_tables(connection, words))
+
+    def reopen_for_writing(self) -> None:
+        """Take appends again; harmless where they were never refused."""
+        self._connections.run(open_tables)
+
+    def copy(self, path: Path) -> None:
+        """A database has no folder to copy."""
+        raise JournalUnusable(
+            f"A journal in PostgreSQL is not copied to a folder such as {path}: use suyuan backup or suyuan export, or "
+            "the tools of PostgreSQL."
+        )
+
+    def close(self) -> None:
+        """Release the connections. Closing twice is harmless."""
+        self._connections.close(f"The journal in the database {self._connections.name} is closed.")
+
+
+class StoredHistory(msgspec.Struct, gc=False):
+    """What is stored of one key, unpacked when somebody looks."""
+
+    _key: str
+    _rows: list[tuple[int, bytes]]
+    _older: Any
+    _tail: list[Event] | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Number of events so far."""
+        rows = self._rows
+        return rows[-1][0] if rows else 0
+
+    @property
+    def tail(self) -> Sequence[Event]:
+        """The latest events, oldest first: all of them up to 64."""
+        if self._tail is None:
+            self._tail = packed_events([data for _, data in self._rows])
+        return self._tail
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events, oldest first; reads what was not read yet."""
+        tail, before = self.tail, self._rows[0][0] - 1 if self._rows else 0
+        return [*packed_events(self._older(self._key, before)), *tail] if before else tail
+
+
+def _insert_events(connection: Connection, plan: Plan) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
+    """Rows of values; an event that is there already is left out, which the number of rows tells."""
+    return [
+        connection.execute(_values("event (code, sequence, data)", "(%s, %s, %s)", len(rows)), _flat(rows))
+        for rows in _parts(plan.events)
+    ]
+
+
+def _insert_rest(connection: Connection, plan: Plan, era: int) -> "psycopg.Cursor[tuple[Any, ...]] | None":
+    """The feed, deadlines and documents of a plan; answers the cursor that has the number of the transaction."""
+    feed = None
+    for batches in _parts(plan.batches):
+        row = f"({era}, pg_current_xact_id()::text::bigint, %s, %s, %s, %s)"
+        statement = _values("feed (era, transaction, ordinal, batch, events, data)", row, len(batches), "")
+        feed = connection.execute(statement + b" RETURNING transaction", _flat(batches))
+    for deadlines in _parts(sorted((key, sequence, time) for time, key, sequence in plan.opened)):
+        connection.execute(_values("deadline (code, sequence, due)", "(%s, %s, %s)", len(deadlines)), _flat(deadlines))
+    if plan.closed:
+        times, codes, sequences = map(list, zip(*plan.closed, strict=True))
+        connection.execute(_CLOSE_DEADLINES, {"codes": codes, "sequences": sequences, "times": times})
+    for documents in _parts(sorted(plan.documents.items())):
+        connection.execute(_values("document (digest, data)", "(%s, %s)", len(documents)), _flat(documents))
+    return feed
+
+
+def _values(into: str, row: str, count: int, otherwise: str = " ON CONFLICT DO NOTHING") -> bytes:
+    return f"INSERT INTO journal.{into} VALUES {', '.join([row] * count)}{otherwise}".encode()  # noqa: S608  our own
+
+
+def _flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+def _parts(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(rows)
+    while part := list(islice(rest, VALUES_ROWS_MAX)):
+        yield part
+
+
+def _unusable(name: str, error: psycopg.Error) -> JournalRefusal:
+    said = said_by(error)
+    if is_away(error):
+        return JournalStopped(
+            f"The database {name} cannot be reached: {said}. See that it runs and that the setting database names it."
+        )
+    return JournalUnusable(
+        f"The database {name} cannot be used: {said}. See that this user may make a schema and tables there."
+    )
