@@ -1,5 +1,6 @@
 """A node: one folder with journal, tables and secrets, wired into a desk; the only place that names an engine."""
 
+import hashlib
 import os
 import secrets as random
 import threading
@@ -24,6 +25,7 @@ from suyuan.settlement.policy import PRESETS
 from suyuan.storage.audit import FILE as AUDIT
 from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.memory import MemoryJournal
+from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
 from suyuan.views import VIEWS
@@ -36,6 +38,8 @@ SECRETS = "secrets.json"
 JOURNAL = "journal"
 TABLES = "tables.sqlite"
 LISTS = "views.sqlite"
+DATABASE = "DATABASE"
+"""Stands in a folder whose journal is in a database, and names that record: another one is not taken for it."""
 IMPORTING = "IMPORTING"
 """Stands in a folder while an export is being brought in; a folder that still has it was not filled to the end."""
 
@@ -98,11 +102,15 @@ class Node:
                 f"the folder {folder} cannot be made: {error.strerror}; choose another with --dir"
             ) from error
         settings = read_settings(folder)
+        if settings.database:
+            settings = msgspec.structs.replace(settings, engine="postgresql")
         if block_cache_mb is not None:
             settings = msgspec.structs.replace(settings, block_cache_mb=block_cache_mb)
-        privacy = _privacy(folder)
         journal = _journal(folder, settings)
         try:
+            privacy = _privacy(folder)
+            if isinstance(journal, PostgresJournal):
+                _join(folder, journal, privacy)
             tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:", privacy)
         except BaseException:
             journal.close()
@@ -209,7 +217,7 @@ class Node:
 
 def is_node(folder: Path) -> bool:
     """Whether a node has been made in this folder; nothing is opened or written."""
-    return any((folder / name).exists() for name in (JOURNAL, TABLES, IMPORTING))
+    return any((folder / name).exists() for name in (JOURNAL, TABLES, IMPORTING, DATABASE))
 
 
 def check_folder(folder: Path) -> None:
@@ -228,6 +236,19 @@ def check_folder(folder: Path) -> None:
         ) from error
     if IMPORTING in held:
         raise NodeUnusable(f"an import into {folder} was not finished: delete the folder and import again")
+    database = read_settings(folder).database
+    if database and JOURNAL in held:
+        raise NodeUnusable(
+            f"{folder} keeps a journal of its own, which the setting database would leave behind: take the setting out, "
+            "or carry the node over with suyuan export and import"
+        )
+    if DATABASE in held and not database:
+        raise NodeUnusable(
+            f"the journal of {folder} is in a database: name it with the setting database; a new one is not started, "
+            "for then paid boxes would be paid again"
+        )
+    if DATABASE in held:
+        return
     if TABLES in held and JOURNAL not in held:
         raise NodeUnusable(
             f"{folder} has lost its {JOURNAL}: restore it from a copy; it is not started anew, for then paid boxes "
@@ -239,6 +260,15 @@ def check_folder(folder: Path) -> None:
 
 
 def _journal(folder: Path, settings: Settings) -> Journal:
+    if settings.database:
+        journal = PostgresJournal(settings.database, make=not (folder / DATABASE).exists())
+        if journal.mark() and not (folder / SECRETS).exists():
+            journal.close()
+            raise NodeUnusable(
+                f"the database has the record of a node whose secrets are not in {folder}: copy {SECRETS} there from a "
+                "host that uses this database"
+            )
+        return journal
     if settings.engine == "memory":
         if (folder / JOURNAL).exists():
             raise NodeUnusable(f"{folder} keeps a journal: the engine memory would not see it; use the engine rocks")
@@ -246,11 +276,34 @@ def _journal(folder: Path, settings: Settings) -> Journal:
     return RocksJournal(folder / JOURNAL, block_cache_bytes=settings.block_cache_mb * MIB)
 
 
+def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
+    """See that folder, secrets and database belong together; the first time, note in each that they do."""
+    marker = folder / DATABASE
+    held = marker.read_text().strip() if marker.exists() else journal.identity
+    if held != journal.identity:
+        raise NodeUnusable(
+            f"{folder} belongs with the record {held[:8]}… and the setting database names {journal.identity[:8]}…: name "
+            "the database that it had, or use a new folder"
+        )
+    mark = secrets_mark(privacy)
+    if journal.mark(mark) != mark:
+        raise NodeUnusable(
+            f"the secrets in {folder} are not those of the database: its pseudonyms and seals would not match. Copy "
+            f"{SECRETS} from a host that uses this database"
+        )
+    marker.write_text(journal.identity + "\n")
+
+
+def secrets_mark(privacy: Privacy) -> str:
+    """Tells whether two nodes have the same secrets, and nothing else of them; new keys that follow do not change it."""
+    return hashlib.sha256(b"".join(privacy.keys()[:2])).hexdigest()[:16]
+
+
 def _privacy(folder: Path) -> Privacy:
     """The node's secrets: made once, readable by its owner only. Lost secrets are never replaced in silence."""
     path = folder / SECRETS
     if not path.exists():
-        if (folder / JOURNAL).exists():
+        if (folder / JOURNAL).exists() or (folder / DATABASE).exists():
             raise NodeUnusable(f"{path} is missing beside a journal: restore it, or pseudonyms would no longer match")
         place_secrets(folder, b"".join((*Privacy.new().keys(), Signer.new().seed)))
     return read_secrets(folder)
