@@ -106,11 +106,8 @@ class Node:
             settings = msgspec.structs.replace(settings, engine="postgresql")
         if block_cache_mb is not None:
             settings = msgspec.structs.replace(settings, block_cache_mb=block_cache_mb)
-        journal = _journal(folder, settings)
+        journal, privacy = _opened(folder, settings)
         try:
-            privacy = _privacy(folder)
-            if isinstance(journal, PostgresJournal):
-                _join(folder, journal, privacy)
             tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:", privacy)
         except BaseException:
             journal.close()
@@ -259,16 +256,27 @@ def check_folder(folder: Path) -> None:
         raise NodeUnusable(f"{folder} holds something else ({others[0]}): choose an empty or new folder with --dir")
 
 
-def _journal(folder: Path, settings: Settings) -> Journal:
-    if settings.database:
-        journal = PostgresJournal(settings.database, make=not (folder / DATABASE).exists())
+def _opened(folder: Path, settings: Settings) -> tuple[Journal, Privacy]:
+    """The journal, and the secrets that belong with it."""
+    if not settings.database:
+        privacy = _privacy(folder)
+        return _journal(folder, settings), privacy
+    journal = PostgresJournal(settings.database, make=not (folder / DATABASE).exists())
+    try:
         if journal.mark() and not (folder / SECRETS).exists():
-            journal.close()
             raise NodeUnusable(
                 f"the database has the record of a node whose secrets are not in {folder}: copy {SECRETS} there from a "
                 "host that uses this database"
             )
-        return journal
+        privacy = _privacy(folder)
+        _join(folder, journal, privacy)
+    except BaseException:
+        journal.close()
+        raise
+    return journal, privacy
+
+
+def _journal(folder: Path, settings: Settings) -> Journal:
     if settings.engine == "memory":
         if (folder / JOURNAL).exists():
             raise NodeUnusable(f"{folder} keeps a journal: the engine memory would not see it; use the engine rocks")
@@ -282,8 +290,8 @@ def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
     held = marker.read_text().strip() if marker.exists() else journal.identity
     if held != journal.identity:
         raise NodeUnusable(
-            f"{folder} belongs with the record {held[:8]}… and the setting database names {journal.identity[:8]}…: name "
-            "the database that it had, or use a new folder"
+            f"{folder} belongs with the record {held[:8]}… and the setting database names {journal.identity[:8]}…: "
+            "name the database that it had, or use a new folder"
         )
     mark = secrets_mark(privacy)
     if journal.mark(mark) != mark:
@@ -295,7 +303,7 @@ def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
 
 
 def secrets_mark(privacy: Privacy) -> str:
-    """Tells whether two nodes have the same secrets, and nothing else of them; new keys that follow do not change it."""
+    """Tells whether two nodes have the same secrets, and nothing else of them; keys that follow do not change it."""
     return hashlib.sha256(b"".join(privacy.keys()[:2])).hexdigest()[:16]
 
 
