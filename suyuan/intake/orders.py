@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from suyuan.intake.desk import Desk
-from suyuan.intake.prepare import hold_keys
-from suyuan.intake.scans import is_line, raise_alerts
+from suyuan.intake.elsewhere import keys_elsewhere
+from suyuan.intake.scans import lot_of, order_keys, raise_alerts
 from suyuan.ledger.admission import Admission, Fact
+from suyuan.ledger.events import Event
 from suyuan.ledger.keys import hold_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result, Scan
@@ -45,6 +46,8 @@ def take_order(books: Books, scan: Scan, fact: Fact, speaker: str) -> Result:
     same = [event for event in mine if event.content == fact.content]
     if fact.kind == "hold_set" and same:
         return _answer(fact, key, "first_answer")
+    if fact.kind == "hold_lifted" and not mine and _was_lifted_so(orders, fact):
+        return _answer(fact, key, "first_answer")
     if fact.kind == "hold_lifted" and not standing:
         return _answer(fact, key, "undo_not_found")
     if fact.kind == "hold_lifted" and not mine:
@@ -67,6 +70,13 @@ def take_order(books: Books, scan: Scan, fact: Fact, speaker: str) -> Result:
     return _answer(fact, key, "accepted")
 
 
+def _was_lifted_so(orders: Sequence[Event], fact: Fact) -> bool:
+    """Whether these very words lifted an order before: who saw no answer asks again and must find itself (R8)."""
+    return any(
+        event.kind == "hold_lifted" and event.actor == fact.actor and event.content == fact.content for event in orders
+    )
+
+
 def alert_late_orders(desk: Desk, facts: Sequence[Fact], seen: dict[str, int]) -> None:
     """Alert sales that were judged before an order on their product or batch was known, and stored after it (R17).
 
@@ -76,8 +86,7 @@ def alert_late_orders(desk: Desk, facts: Sequence[Fact], seen: dict[str, int]) -
 
     def decide(books: Books) -> None:
         for fact in facts:
-            lot = "" if is_line(fact) else books.box(fact.key).lot
-            keys = [key for key in hold_keys(fact, lot) if key in late]
+            keys = [key for key in order_keys(desk, fact, lot_of(books, fact)) if key in late]
             orders = [order for key in keys for order in books.orders(key) if order.sequence > seen[key]]
             if orders and _took_place(books, fact):
                 # It was stored after the order, whatever the clocks of the two senders say.
@@ -86,7 +95,8 @@ def alert_late_orders(desk: Desk, facts: Sequence[Fact], seen: dict[str, int]) -
                 raise_alerts(books, late_sale, Admission("held", ("held",)), orders, desk.policy.rules)
 
     if late:
-        desk.ledger.transact({*late, *(fact.key for fact in facts)}, decide)
+        boxes = {fact.key for fact in facts} | (keys_elsewhere(facts) if desk.elsewhere else set())
+        desk.ledger.transact({*late, *boxes}, decide)
 
 
 def _took_place(books: Books, fact: Fact) -> bool:

@@ -111,6 +111,16 @@ def test_an_order_acts_again_after_it_was_lifted() -> None:
     assert story.settle(HOSPITAL_A, box).verdict == "pay"
 
 
+def test_a_lift_whose_answer_was_lost_finds_itself_when_it_is_sent_again() -> None:
+    story = Story()
+    box = story.new_box()
+    assert story.lift(box, scope="product") == "undo_not_found"
+    assert story.recall(box, scope="product") == "accepted"
+    assert story.lift(box, scope="product") == "accepted"
+    assert story.lift(box, scope="product") == "first_answer"
+    assert len([event for event in story.events() if event.kind == "hold_lifted"]) == 1
+
+
 def test_of_two_orders_of_one_authority_the_one_meant_is_lifted() -> None:
     story = Story()
     box = story.new_box()
