@@ -1,12 +1,13 @@
 """A node: one folder with journal, tables and secrets, wired into a desk; the only place that names an engine."""
 
+import fcntl
 import hashlib
 import os
 import secrets as random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,7 +20,7 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
-from suyuan.ledger.signer import Signer
+from suyuan.ledger.signer import Link, Signer, followed
 from suyuan.settings import FILE, Settings, read_settings
 from suyuan.settlement.policy import PRESETS
 from suyuan.storage.audit import FILE as AUDIT
@@ -48,11 +49,15 @@ class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
     """The node's folder cannot be opened; the words say why and what to do."""
 
 
-class _Secrets(msgspec.Struct):
+class _Secrets(msgspec.Struct, omit_defaults=True):
     person_key: bytes
     seal_key: bytes
+    """The first one; those that replaced it follow in `later_seal_keys`."""
     sign_key: bytes = b""
-    """Folders from before there was one get theirs when it is first needed."""
+    """The newest one. Folders from before there was one get theirs when it is first needed."""
+    later_seal_keys: list[bytes] = []
+    sign_chain: list[Link] = []
+    """Public parts of all keys that signed, once one was replaced."""
 
 
 def system_clock() -> int:
@@ -109,6 +114,23 @@ class Node:
         journal, privacy = _opened(folder, settings)
         try:
             tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:", privacy)
+        except BaseException:
+            journal.close()
+            raise
+        return cls(folder, settings=settings, journal=journal, tables=tables, privacy=privacy, clock=clock)
+
+    @classmethod
+    def open_copy(cls, folder: Path, copy: Path, clock: Callable[[], int] = system_clock) -> Self:
+        """The node in a folder, with a copy of its journal instead of the one that a server owns; for reading.
+
+        Raises:
+            NodeUnusable: as for `open`.
+        """
+        settings = read_settings(folder)
+        privacy = read_secrets(folder)
+        journal = RocksJournal(copy, block_cache_bytes=min(settings.block_cache_mb, 64) * MIB)
+        try:
+            tables = Tables.open(folder / TABLES, privacy)
         except BaseException:
             journal.close()
             raise
@@ -174,6 +196,21 @@ class Node:
         """The node's own signature, made once."""
         return _signer(self.folder)
 
+    @cached_property
+    def sign_chain(self) -> list[Link]:
+        """The public keys that ever signed for this node, each signed by the one before it."""
+        return _kept_secrets(self.folder).sign_chain or [Link(self.signer.public, 0)]
+
+    @property
+    def publics(self) -> list[bytes]:
+        """Public keys that ever signed for this node, the newest first."""
+        return [link.public for link in reversed(self.sign_chain)]
+
+    def secrets_written(self) -> bytes:
+        """All secrets, as they stand in their file."""
+        _ = self.signer  # an older folder gets it by this
+        return msgspec.json.encode(_kept_secrets(self.folder))
+
     def take(self, document: Document, by: str = "") -> Outcome:
         """Take one document in (`intake.take`)."""
         from suyuan.intake import take  # noqa: PLC0415  as for the desk
@@ -236,8 +273,8 @@ def check_folder(folder: Path) -> None:
     database = read_settings(folder).database
     if database and JOURNAL in held:
         raise NodeUnusable(
-            f"{folder} keeps a journal of its own, which the setting database would leave behind: take the setting out, "
-            "or carry the node over with suyuan export and import"
+            f"{folder} keeps a journal of its own, which the setting database would leave behind: take it out, or "
+            "carry the node over with suyuan export and import"
         )
     if DATABASE in held and not database:
         raise NodeUnusable(
@@ -325,7 +362,7 @@ def read_secrets(folder: Path) -> Privacy:
     """
     kept = _kept_secrets(folder)
     try:
-        return Privacy(kept.person_key, kept.seal_key)
+        return Privacy(kept.person_key, kept.seal_key, *kept.later_seal_keys)
     except ValueError as error:
         raise NodeUnusable(f"{folder / SECRETS} cannot be used: {error}; restore it from its backup") from error
 
@@ -343,7 +380,7 @@ def _signer(folder: Path) -> Signer:
     with _SIGNER_MADE_ONCE:
         kept = _kept_secrets(folder)
         if not kept.sign_key:
-            kept = _Secrets(kept.person_key, kept.seal_key, Signer.new().seed)
+            kept = msgspec.structs.replace(kept, sign_key=Signer.new().seed)
             _write_secrets(folder, kept, anew=False)
     try:
         return Signer(kept.sign_key)
@@ -354,15 +391,67 @@ def _signer(folder: Path) -> Signer:
 _SIGNER_MADE_ONCE = threading.Lock()
 
 
-def place_secrets(folder: Path, keys: bytes) -> None:
-    """Write a node's secrets (32, 16 and, but for old ones, 32 bytes) into its folder, whole or not at all.
+def rotate_sign_key(folder: Path, now: int) -> Link:
+    """Replace the key that signs by a new one, which the old one signs; a server takes it up when it starts again.
 
+    Raises:
+        NodeUnusable: the secrets cannot be read or written.
+    """
+    with secrets_changed(folder) as kept:
+        old, new = _signer(folder), Signer.new()
+        chain = followed(_kept_secrets(folder).sign_chain, old, new, now)
+        _write_secrets(folder, msgspec.structs.replace(kept, sign_key=new.seed, sign_chain=chain), anew=False)
+    return chain[-1]
+
+
+def rotate_seal_key(folder: Path) -> str:
+    """Seal new messages with a new key from the next start on; answers its version. Earlier messages keep theirs.
+
+    Raises:
+        NodeUnusable: the secrets cannot be read or written, or there were too many keys already.
+    """
+    with secrets_changed(folder) as kept:
+        later = [*kept.later_seal_keys, random.token_bytes(len(kept.seal_key))]
+        try:
+            version = Privacy(kept.person_key, kept.seal_key, *later).seal_version
+        except ValueError as error:
+            raise NodeUnusable(f"no key was replaced: {error}") from error
+        _write_secrets(folder, msgspec.structs.replace(kept, later_seal_keys=later), anew=False)
+    return version
+
+
+@contextmanager
+def secrets_changed(folder: Path) -> Iterator[_Secrets]:
+    """The secrets, for one change at a time."""
+    if not (folder / SECRETS).exists():
+        raise NodeUnusable(f"there are no secrets in {folder}: name the folder of a node with --dir")
+    with (folder / f".{SECRETS}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _kept_secrets(folder)
+
+
+def first_keys(keys: bytes) -> bytes:
+    """Of secrets as `place_secrets` takes them, those that pseudonyms and seals belong with: 32 and 16 bytes."""
+    kept = _secrets_in(keys)
+    return kept.person_key + kept.seal_key
+
+
+def _secrets_in(keys: bytes) -> _Secrets:
+    if len(keys) <= 32 + 16 + 32:
+        return _Secrets(keys[:32], keys[32:48], keys[48:])
+    return msgspec.json.decode(keys, type=_Secrets)
+
+
+def place_secrets(folder: Path, keys: bytes) -> None:
+    """Write a node's secrets into its folder, whole or not at all.
+
+    They are 32, 16 and, but for old ones, 32 bytes, or the content of their file where a key was ever replaced.
     Secrets that are there already stay: of two processes that make a node at the same time, the first one's hold.
 
     Raises:
         NodeUnusable: the folder cannot be written.
     """
-    _write_secrets(folder, _Secrets(keys[:32], keys[32:48], keys[48:]), anew=True)
+    _write_secrets(folder, _secrets_in(keys), anew=True)
 
 
 def _write_secrets(folder: Path, secrets: _Secrets, *, anew: bool) -> None:

@@ -15,7 +15,7 @@ from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.exchange import export_table, read_rows
 from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import Journal
-from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, place_secrets, read_secrets
+from suyuan.node import IMPORTING, SECRETS, Node, check_folder, first_keys, is_node, place_secrets, read_secrets
 from suyuan.storage.audit import Line, chained, head_of
 from suyuan.storage.tables import Accounts, Tables
 
@@ -127,7 +127,9 @@ def _write_entries(node: Node, archive: zipfile.ZipFile, *, secrets: bool) -> Ma
             head = head_of(line)
     keys = b"".join(node.privacy.keys())
     if secrets:
-        archive.writestr("secrets", keys + node.signer.seed)
+        # Where no key was ever replaced, as files of the first release have it.
+        replaced = len(node.publics) > 1 or node.privacy.seal_version != "1"
+        archive.writestr("secrets", node.secrets_written() if replaced else keys + node.signer.seed)
     manifest = _manifest(events, documents, tables, accounts, keys=keys, audit_head=head)
     archive.writestr(MANIFEST, msgspec.json.encode(manifest))
     return manifest
@@ -273,8 +275,7 @@ def _check_folder(folder: Path, path: Path, manifest: Manifest, keys: bytes) -> 
         raise FolderRefused(f"{folder} holds a node already: import into an empty folder")
     check_folder(folder)
     held = b"".join(read_secrets(folder).keys()) if (folder / SECRETS).exists() else b""
-    # The key that signs follows the two that the mark is about; files from before there was one lack it.
-    if _hash(held or keys[: 32 + 16])[:16] != manifest.secrets_mark:
+    if _hash(held or first_keys(keys))[:16] != manifest.secrets_mark:
         raise FolderRefused(
             f"{path} belongs with other secrets than are at hand: its pseudonyms and seals would not match. Export "
             f"with --with-secrets, or first copy {SECRETS} of the node it came from into {folder}"

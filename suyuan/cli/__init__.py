@@ -34,6 +34,8 @@ app.command("suyuan.cli.access:app", name="access")
 app.command("suyuan.cli.nhsa:nhsa", name="nhsa")
 app.command("suyuan.cli.carry:export", name="export")
 app.command("suyuan.cli.carry:import_", name="import")
+app.command("suyuan.cli.backup:backup", name="backup")
+app.command("suyuan.cli.backup:restore", name="restore")
 app.command("suyuan.cli.bench:app", name="bench")
 app.command("suyuan.cli.settings:settings", name="settings")
 app.command("suyuan.cli.doctor:doctor", name="doctor")
@@ -83,7 +85,7 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, (Unreadable, FileRefused)):
         return FINDINGS, str(error)
     cannot = (NodeUnusable, FolderRefused, SettingsWrong, JournalRefusal, TablesError, AuditBroken, Contention)
-    if isinstance(error, cannot):
+    if isinstance(error, cannot) or type(error).__name__ == "ControlRefused":  # whose module costs a second
         return FAILED, str(error)
     if isinstance(error, DBAPIError):
         return FAILED, f"the tables could not be read or written: {error.orig}; see to the disk and its rights"

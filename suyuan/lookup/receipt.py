@@ -92,17 +92,17 @@ def sealed(token: Token, signer: Signer) -> str:
     return str(int.from_bytes(body + signer.sign(CONTEXT + body), "big"))
 
 
-def opened(text: str, public: bytes) -> Token:
-    """The token in a text of digits, or in an address that carries it behind `#`, if this node has signed it.
+def opened(text: str, *publics: bytes) -> Token:
+    """The token in a text of digits, or in an address that carries it behind `#`, if one of the node's keys signed it.
 
     Raises:
         TokenWrong: it is none, was altered, or is another node's.
     """
     raw = _bytes_of(text)
     body, signature = raw[:-SIGNATURE], raw[-SIGNATURE:]
-    if verify(public, CONTEXT + body, signature):
+    if any(verify(public, CONTEXT + body, signature) for public in publics):
         return _unpacked(body)
-    if body[1 : 1 + NAME] != key_name(public) and body[0] == VERSION:
+    if body[0] == VERSION and body[1 : 1 + NAME] not in {key_name(public) for public in publics}:
         raise TokenWrong("another_node")
     raise TokenWrong("altered")
 

@@ -35,6 +35,7 @@ from suyuan.portals.api import (
     words,
 )
 from suyuan.portals.checks import Checks
+from suyuan.portals.control import Control, copy_journal
 from suyuan.portals.door import DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import (
@@ -275,6 +276,7 @@ def application(node: Node) -> ASGIApp:
     live = Live(site)
     courier = Courier(live)
     checks = Checks(site)
+    control = Control(site, {"copy": copy_journal})
     watch = Watch(live)
 
     @asynccontextmanager
@@ -283,10 +285,12 @@ def application(node: Node) -> ASGIApp:
         await live.start()
         await courier.start()
         await checks.start()
+        await control.start()
         await watch.start()
         try:
             yield
         finally:
+            await control.stop()
             await watch.stop()
             await checks.stop()
             await courier.stop()

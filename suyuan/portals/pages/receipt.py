@@ -96,7 +96,7 @@ async def check(request: Request) -> Response:
         if not text:
             return await _page(request, sent, notice="No QR code of a receipt was found in the photo.", status=422)
     try:
-        token = opened(text, site.node.signer.public)
+        token = opened(text, *site.node.publics)
     except TokenWrong as wrong:
         return await _page(request, sent, wrong=WRONG[wrong.code], status=422)
     standing = await site.query(standing_of, site.node.ledger, token.institution, token.id.hex())
@@ -156,7 +156,8 @@ async def _page(
 
 def _node(site: Site) -> dict[str, str]:
     """What the page knows of this node: enough to check a signature, not to make one."""
-    return {"public": base64.b64encode(site.node.signer.public).decode(), "name": site.settings.name}
+    publics = " ".join(base64.b64encode(public).decode() for public in site.node.publics)
+    return {"public": publics, "name": site.settings.name}
 
 
 def _on(site: Site, token: Token, text: str) -> str:

@@ -1,0 +1,31 @@
+"""Commands beside a running server: they ask it by its control door for what it alone has open."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from suyuan.node import Node
+from suyuan.storage.refusals import JournalInUse
+
+
+@contextmanager
+def node_to_read(folder: Path) -> Iterator[Node]:
+    """The node in a folder, or, while a server has it open, the node as a copy of its journal has it.
+
+    Raises:
+        JournalInUse: another process has it open, and is no server that could be asked.
+    """
+    try:
+        opened = Node.open_existing(folder)
+    except JournalInUse as error:
+        from suyuan.portals.control import Asked, NobodyThere  # noqa: PLC0415  costs a second of the start
+
+        try:
+            asked = Asked(folder, "copy")
+        except NobodyThere:
+            raise error from None
+        with asked as answer, Node.open_copy(folder, folder / answer["copy"]) as node:
+            yield node
+        return
+    with opened as node:
+        yield node

@@ -1,0 +1,117 @@
+"""A server is backed up while it is used: what it had acknowledged by then comes back, once, and nothing half."""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from portal import ROOT, Portal
+from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
+from till import Till, claim, settlement_of
+
+from suyuan.cli.doctor import doctor
+from suyuan.ledger.box import Box
+from suyuan.node import Node
+from suyuan.portals.control import Asked, ControlRefused, NobodyThere
+
+SELLERS = (HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q)
+
+
+def suyuan(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "suyuan", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+async def backed_up_under_load(portal: Portal, backup: Path, runs: int, tills: int) -> list[dict[str, str]]:
+    """Tills claim contested boxes until the last backup is made; answers what was acknowledged before each."""
+    acknowledged: dict[str, str] = {}
+    before: list[dict[str, str]] = []
+    numbers = itertools.count(1)
+
+    async def work(place: int) -> None:
+        institution = SELLERS[place % len(SELLERS)]
+        till = Till(portal.port, portal.keys[institution])
+        for own in itertools.count():
+            if len(before) > runs:
+                break
+            code = f"8234567{place:03d}{own:010d}" if own % 3 else f"8234567{own:013d}"
+            settlement = settlement_of(await till.insist(claim(institution, next(numbers), [code])))
+            if settlement:
+                assert acknowledged.setdefault(code, settlement) == settlement, "one box, two settlements"
+        till.close()
+
+    async def operator() -> None:
+        for _ in range(runs):
+            await asyncio.sleep(0.5)
+            before.append(dict(acknowledged))
+            made = await asyncio.to_thread(suyuan, "backup", backup, "--dir", portal.folder, "--with-secrets")
+            assert made.returncode == 0, made.stderr
+        before.append({})
+
+    await asyncio.gather(operator(), *map(work, range(tills)))
+    return before[:-1]
+
+
+def audited(folder: Path, acknowledged: dict[str, str]) -> None:
+    """By the program's own look at every fact, and by what the tills noted."""
+    assert doctor(full=True, dir=folder, format="json") in {0, None} or os.statvfs(folder).f_bavail < 1 << 18
+    with Node.open(folder) as node:
+        paid: dict[str, list[str]] = {}
+        for key in node.journal.keys("trace20:"):
+            events = node.ledger.read([key])[key]
+            assert sum(sale.paid for sale in Box.of(key, events).sales) <= 1, f"{key} is paid twice"
+            paid[key.removeprefix("trace20:")] = [
+                event.references["settlement"] for event in events if event.kind == "claimed" and event.verdict == "pay"
+            ]
+        for code, settlement in acknowledged.items():
+            assert paid.get(code) == [settlement], f"{code} was acknowledged before the backup began"
+
+
+def under_load(tmp_path: Path, runs: int) -> None:
+    backup = tmp_path / "backup"
+    with Portal(tmp_path / "node") as portal:
+        before = asyncio.run(backed_up_under_load(portal, backup, runs, tills=8))
+    assert not list((tmp_path / "node").glob(".backup-*")), "no copy is left behind"
+    assert before[-1]
+    restored = suyuan("restore", backup, "--dir", tmp_path / "again", "--format", "json")
+    assert restored.returncode == 0, restored.stderr
+    audited(tmp_path / "again", before[-1])
+
+
+def test_a_backup_made_under_load_comes_back_with_all_that_was_acknowledged_by_then(tmp_path: Path) -> None:
+    under_load(tmp_path, runs=1)
+
+
+@pytest.mark.slow
+def test_five_backups_under_load_each_add_to_the_one_before(tmp_path: Path) -> None:
+    under_load(tmp_path, runs=5)
+
+
+def test_the_control_door_is_for_the_owner_of_the_folder_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node") as portal:
+        door = portal.folder / "control.sock"
+        assert door.stat().st_mode & 0o077 == 0
+        with pytest.raises(ControlRefused, match="does not know"):
+            Asked(portal.folder, "dance")
+        with Asked(portal.folder, "copy") as answer:
+            assert (portal.folder / answer["copy"] / "FORMAT").exists()
+        portal.kill()
+        with pytest.raises(NobodyThere):
+            Asked(portal.folder, "copy")
+        portal.start()  # the socket that the killed one left is no obstacle
+        with Asked(portal.folder, "copy") as answer:
+            assert answer
+    assert not door.exists()
+
+
+def test_a_second_server_on_one_folder_refuses_with_words_and_the_first_goes_on(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node") as portal:
+        second = suyuan("serve", "--dir", portal.folder, "--port", 0)
+        assert second.returncode == 3
+        assert "in use by process" in second.stderr
+        assert "Only one process can own it" in second.stderr
+        with portal.client() as client:
+            assert client.get("/readyz").status_code == 200
