@@ -44,14 +44,10 @@ def take_order(books: Books, scan: Scan, fact: Fact, speaker: str) -> Result:
     standing = [event for event in orders if event.kind == "hold_set" and event.sequence not in lifted]
     mine = [event for event in standing if event.actor == fact.actor]
     same = [event for event in mine if event.content == fact.content]
-    if fact.kind == "hold_set" and same:
+    if same if fact.kind == "hold_set" else not mine and _was_lifted_so(orders, fact):
         return _answer(fact, key, "first_answer")
-    if fact.kind == "hold_lifted" and not mine and _was_lifted_so(orders, fact):
-        return _answer(fact, key, "first_answer")
-    if fact.kind == "hold_lifted" and not standing:
-        return _answer(fact, key, "undo_not_found")
     if fact.kind == "hold_lifted" and not mine:
-        return _answer(fact, key, "undo_by_another")
+        return _answer(fact, key, "undo_by_another" if standing else "undo_not_found")
     books.add(
         key,
         fact.kind,
