@@ -7,13 +7,14 @@ stored for them, and a proof can tell one thing and keep the other.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from suyuan.catalogue.content import Content
 from suyuan.ledger.events import Event, decoder, encoder
+from suyuan.proof.chain import Segment
 from suyuan.proof.tree import leaf_hash
 
 NAME = "suyuan leaf 1"
@@ -102,6 +103,20 @@ def leaf_hashes(
             text = _json((NAME, what_of(kind, kind), key, event_time, arrived, actor, region, commitment))
         hashes.append(sha256(b"\x00" + text).digest())
     return hashes
+
+
+def numbers_of(event: Event, line: Segment, hashes: Sequence[bytes], salt_key: bytes) -> Iterator[int]:
+    """The numbers in the feed under which an event stands in a segment, found by its leaf alone: one, or none."""
+    sha256, whole = hashlib.sha256, canonical(encoder.encode(event))
+    told = (WHAT.get(event.kind, event.kind), event.key, event.event_time, event.arrived, event.actor, event.region)
+    place, made = _json((event.actor, event.region)), salts(salt_key, line.first, line.events)
+    for index, found in enumerate(hashes):
+        salt = made[index * SALT : (index + 1) * SALT]
+        commitment = sha256(salt + whole).hexdigest()
+        if leaf_hash(_text(told, commitment, "")) == found or found == leaf_hash(
+            _text(told, commitment, sha256(place_salt(salt) + place).hexdigest())
+        ):
+            yield line.first + index
 
 
 def _text(told: tuple[str, str, int, int, str, str], whole: str, place: str) -> bytes:

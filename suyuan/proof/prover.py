@@ -1,0 +1,166 @@
+"""Makes proofs from a sealed record: that a record is in it, and that the record only grew."""
+
+import base64
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+from suyuan.ledger.events import Event
+from suyuan.ledger.signer import Link
+from suyuan.proof.chain import Segment
+from suyuan.proof.checkpoints import Checkpoints
+from suyuan.proof.leaf import Leaf, leaf, numbers_of
+from suyuan.proof.tree import HASH, consistency, inclusion
+from suyuan.proof.verifier import FORMAT, Checkpoint, Key, written
+
+LEAVES_KEPT = 4
+"""Segments whose leaf hashes stay in memory: some tens of megabytes."""
+
+
+class SealedSegment(Protocol):
+    """What proof asks of a sealed segment."""
+
+    @property
+    def line(self) -> Segment:
+        """Its line in the chain."""
+        ...
+
+    @property
+    def arrived_first(self) -> int:
+        """The earliest arrival in it, µs UTC."""
+        ...
+
+    @property
+    def arrived_last(self) -> int:
+        """The latest arrival in it."""
+        ...
+
+
+class Sealed(Protocol):
+    """What proof asks of whoever keeps the sealed record."""
+
+    def segments(self) -> Sequence[SealedSegment]:
+        """All sealed segments in order."""
+        ...
+
+    def leaves(self, number: int) -> bytes:
+        """The leaf hashes of one segment in the order of the feed, 32 bytes each."""
+        ...
+
+    def feed_of(self, key: str, sequence: int) -> int | None:
+        """The number in the feed, from 0, of a sealed event, as the columns have it; None where they have it not."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where an event stands in the sealed record."""
+
+    segment: Segment
+    at: int
+    """Its index in the segment, from 0."""
+    leaf: Leaf
+    hidden: bool
+
+
+class Prover:
+    """Proofs over one node's sealed record, led to its newest checkpoint."""
+
+    def __init__(
+        self, sealed: Sealed, checkpoints: Checkpoints, salt_key: bytes, chain: Sequence[Link], sm2: Key | None = None
+    ) -> None:
+        self._sealed = sealed
+        self.checkpoints = checkpoints
+        self._salt_key = salt_key
+        self._chain = chain
+        self._sm2 = sm2
+        self._hashes = lru_cache(maxsize=LEAVES_KEPT)(self._split)
+
+    def place_of(self, event: Event) -> Place | None:
+        """Where an event stands in the sealed record; None while it is not sealed, or no longer what was sealed."""
+        sealed = self._sealed.segments()
+        number = self._sealed.feed_of(event.key, event.sequence)
+        if number is not None and sealed:
+            line = sealed[bisect_right([each.line.first for each in sealed], number) - 1].line
+            if (found := self._at(line, event, number)) is not None:
+                return found
+        # The columns may be gone, or altered: the leaves alone tell it too, if more slowly.
+        for each in sealed:
+            if each.arrived_first <= event.arrived <= each.arrived_last:
+                for number in numbers_of(event, each.line, self._hashes(each.line.number), self._salt_key):
+                    return self._at(each.line, event, number)
+        return None
+
+    def _at(self, line: Segment, event: Event, number: int) -> Place | None:
+        index, hashes = number - line.first, self._hashes(line.number)
+        if 0 <= index < len(hashes):
+            for hidden in (False, True):
+                tried = leaf(event, number, self._salt_key, hidden=hidden)
+                if tried.hash == hashes[index]:
+                    return Place(line, index, tried, hidden)
+        return None
+
+    def _split(self, number: int) -> list[bytes]:
+        raw = self._sealed.leaves(number)
+        return [raw[at : at + HASH] for at in range(0, len(raw), HASH)]
+
+    def proof(
+        self,
+        places: Iterable[Place],
+        checkpoint: Checkpoint,
+        *,
+        open_places: bool = False,
+        open_whole: bool = False,
+    ) -> bytes:
+        """The proof file of records that the checkpoint covers.
+
+        It tells what a citizen may see; `open_places` adds places that citizens are not told, `open_whole` everything.
+        """
+        tops = [each.line.hash for each in self._sealed.segments()[: checkpoint.segments]]
+        records = []
+        for place in places:
+            assert place.segment.number < checkpoint.segments, "the checkpoint covers the segment"
+            record: dict[str, Any] = {"leaf": place.leaf.text.decode()}
+            if open_places and place.hidden:
+                record["place"] = _opening(place.leaf.place_salt, place.leaf.place)
+            if open_whole:
+                record["whole"] = _opening(place.leaf.salt, place.leaf.whole)
+            record["index"] = place.at
+            record["path"] = _hexes(inclusion(self._hashes(place.segment.number), place.at))
+            record["segment"] = place.segment.text.decode()
+            record["segment_path"] = _hexes(inclusion(tops, place.segment.number))
+            records.append(record)
+        return written({"suyuan proof": FORMAT, "records": records, **self._signed(checkpoint)})
+
+    def growth(self, old: Checkpoint, new: Checkpoint) -> bytes:
+        """The proof file that the record behind the newer checkpoint begins with that behind the older one."""
+        tops = [each.line.hash for each in self._sealed.segments()[: new.segments]]
+        path = _hexes(consistency(tops, old.segments))
+        lines = {"old_checkpoint": _lines(self.checkpoints.note(old.segments) or ""), "path": path}
+        return written({"suyuan proof": FORMAT, **lines, **self._signed(new)})
+
+    def _signed(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        note = self.checkpoints.note(checkpoint.segments)
+        assert note is not None, "a checkpoint that was read is kept"
+        keys = [
+            {
+                "public": base64.b64encode(link.public).decode(),
+                "since": link.since,
+                "signature": base64.b64encode(link.signature).decode(),
+            }
+            for link in self._chain
+        ]
+        sm2 = {"sm2_key": self._sm2.text(self.checkpoints.origin)} if self._sm2 is not None else {}
+        return {"checkpoint": _lines(note), "keys": keys, **sm2}
+
+
+def _opening(salt: bytes, raw: bytes) -> dict[str, str]:
+    return {"salt": base64.b64encode(salt).decode(), "bytes": base64.b64encode(raw).decode()}
+
+
+def _hexes(path: Iterable[bytes]) -> list[str]:
+    return [step.hex() for step in path]
+
+
+def _lines(note: str) -> list[str]:
+    return note.removesuffix("\n").split("\n")

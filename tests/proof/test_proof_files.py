@@ -1,0 +1,259 @@
+"""A proof file proves what it says to anybody with the public key, and no byte of it can change unseen."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gmssl_pyx
+import msgspec
+import pytest
+from sealed_record import CLINIC, PHARMACY, SALT_KEY, SM2_PRIVATE, SmallRecord, sale
+
+from suyuan.ledger.events import decoder
+from suyuan.ledger.signer import Signer
+from suyuan.ledger.sm2 import new_sm2_key, public_of, sign_sm2
+from suyuan.proof import verifier
+from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, origin_of
+from suyuan.proof.verifier import ED25519, SM2, Key, ProofWrong, in_words, read_checkpoint, read_key, verify_file
+
+SIGNER = Signer(b"\x01" * 32)
+KEY = Key(ED25519, SIGNER.public)
+SALES = [sale(number, CLINIC if number == 4 else PHARMACY) for number in range(1, 12)]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> SmallRecord:
+    made = SmallRecord(tmp_path / "checkpoints", [SIGNER], SM2_PRIVATE)
+    made.seal(SALES[:5])
+    made.seal(SALES[5:6])
+    made.seal(SALES[6:])
+    return made
+
+
+@pytest.mark.parametrize("at", range(len(SALES)))
+def test_every_record_is_proven_by_the_file_and_the_key(record: SmallRecord, at: int) -> None:
+    told = verify_file(record.proof(SALES[at]), KEY)
+    (proven,) = told.records
+    assert (proven.what, proven.key, proven.number) == ("sale", SALES[at].key, at)
+    assert (proven.event_time, proven.arrived) == (SALES[at].event_time, SALES[at].arrived)
+    assert proven.actor == ("" if SALES[at].actor == CLINIC else PHARMACY)
+    assert told.trusted
+    assert told.checkpoint.events == len(SALES)
+
+
+def test_a_file_tells_nothing_personal_and_opens_only_what_it_was_asked_to(record: SmallRecord) -> None:
+    hidden = SALES[3]
+    plain, placed, whole = (
+        record.proof(hidden),
+        record.proof(hidden, open_places=True),
+        record.proof(hidden, open_whole=True),
+    )
+    for private in (hidden.person, hidden.prescriber, hidden.document, "S0004", CLINIC, "320102"):
+        assert private.encode() not in plain
+    assert verify_file(plain, KEY).records[0][4:6] == ("", "")
+    assert verify_file(placed, KEY).records[0][4:6] == (CLINIC, "320102")
+    assert hidden.person.encode() not in placed
+    assert decoder.decode(verify_file(whole, KEY).records[0].whole) == hidden
+
+
+def flipped(good: bytes, start: int = 0, end: int | None = None) -> set[str]:
+    """The parts that are named when one bit is flipped, in every byte from start to end."""
+    parts = set()
+    for at in range(start, len(good) if end is None else end):
+        bad = bytearray(good)
+        bad[at] ^= 1 << at % 7
+        with pytest.raises(ProofWrong) as wrong:
+            verify_file(bytes(bad), KEY)
+        parts.add(wrong.value.part)
+    return parts
+
+
+def test_any_byte_that_is_flipped_is_found_and_its_part_named(tmp_path: Path) -> None:
+    record = SmallRecord(tmp_path / "checkpoints", [SIGNER])
+    for number in range(3):
+        record.seal(SALES[3 * number : 3 * number + 4])
+    parts = flipped(record.proof(SALES[3], open_places=True, open_whole=True))
+    opened = {"records[0].leaf", "records[0].place", "records[0].whole", "records[0].segment"}
+    assert {"file", "checkpoint", "keys[0]"} | opened <= parts
+    growth = record.prover.growth(record.checkpoints.read(1), record.checkpoints.read(3))
+    told = verify_file(growth, KEY)
+    assert told.old is not None
+    assert (told.old.segments, told.checkpoint.segments) == (1, 3)
+    assert {"old_checkpoint", "checkpoint", "path", "keys[0]", "file"} <= flipped(growth)
+
+
+def test_any_byte_of_a_second_signature_or_its_key_that_is_flipped_is_found(record: SmallRecord) -> None:
+    good = record.proof(SALES[3])
+    line, key = good.rindex("\u2014".encode()), good.index(b'"sm2_key"')
+    step = 1 if os.environ.get("SUYUAN_LONG") else 12
+    parts = set()
+    for at in range(line, line + 130, step):
+        parts |= flipped(good, at, at + 1)
+    assert parts <= {"checkpoint", "file"}
+    assert "checkpoint" in parts
+    parts = set()
+    for at in range(key, len(good), step):
+        parts |= flipped(good, at, at + 1)
+    assert parts <= {"sm2_key", "file", "checkpoint"}
+    assert "sm2_key" in parts
+
+
+def test_a_file_put_together_from_two_is_refused(record: SmallRecord, tmp_path: Path) -> None:
+    one, other = json.loads(record.proof(SALES[0])), json.loads(record.proof(SALES[10]))
+    for swapped in ("leaf", "path", "segment", "segment_path", "index"):
+        mixed = json.loads(json.dumps(one))
+        mixed["records"][0][swapped] = other["records"][0][swapped]
+        if mixed != one:
+            with pytest.raises(ProofWrong, match="altered"):
+                verify_file(verifier.written(mixed), KEY)
+    elsewhere = SmallRecord(tmp_path / "elsewhere", [Signer(b"\x02" * 32)])
+    elsewhere.seal(SALES)
+    with pytest.raises(ProofWrong, match="does not follow from the one you gave"):
+        verify_file(elsewhere.proof(SALES[0]), KEY)
+    assert not verify_file(elsewhere.proof(SALES[0])).trusted
+
+
+def test_an_old_checkpoint_still_proves_after_the_record_has_grown(record: SmallRecord) -> None:
+    place, old = record.prover.place_of(SALES[0]), record.checkpoints.read(1)
+    assert place is not None
+    assert verify_file(record.prover.proof([place], old), KEY).checkpoint.segments == 1
+
+
+def test_an_event_that_is_not_sealed_or_was_changed_has_no_place(record: SmallRecord) -> None:
+    assert record.prover.place_of(SALES[2]) is not None
+    assert record.prover.place_of(sale(99)) is None
+    assert record.prover.place_of(msgspec.structs.replace(SALES[2], price=1)) is None
+
+
+def test_who_trusts_an_earlier_key_trusts_those_that_it_signed(tmp_path: Path) -> None:
+    signers = [Signer(bytes([number]) * 32) for number in (1, 2, 3)]
+    record = SmallRecord(tmp_path / "checkpoints", signers)
+    record.seal(SALES)
+    good = record.proof(SALES[0])
+    for signer in signers:
+        assert verify_file(good, Key(ED25519, signer.public)).key.public == signers[-1].public
+    forged = json.loads(good)
+    forged["keys"][1]["since"] += 1
+    with pytest.raises(ProofWrong, match=r"keys\[1\]"):
+        verify_file(verifier.written(forged), Key(ED25519, signers[-1].public))
+    # The newest key vouches for none before it: a made-up ancestor gains nothing.
+    made_up = SmallRecord(tmp_path / "made-up", [Signer(b"\x09" * 32), signers[-1]])
+    assert made_up.chain[0].public not in verifier.keys_from(
+        [verifier.KeyLink(link.public, link.since, link.signature) for link in made_up.chain], signers[-1].public
+    )
+
+
+def test_both_signatures_are_checked_and_each_key_can_be_the_one_that_is_trusted(record: SmallRecord) -> None:
+    good = record.proof(SALES[0])
+    sm2 = Key(SM2, public_of(SM2_PRIVATE))
+    assert verify_file(good, sm2).key == sm2
+    for key in (KEY, sm2):
+        assert read_key(key.text("suyuan/test")) == key
+        assert key.text("suyuan/test") in "\n".join(in_words(verify_file(good, key)))
+    assert read_key(SIGNER.public.hex()) == KEY
+
+
+def test_sm2_is_checked_as_the_library_does() -> None:
+    for number in range(4):
+        private, public = new_sm2_key()
+        message = f"checkpoint {number}".encode()
+        signature = bytes.fromhex(sign_sm2(private, message))
+        raw = bytes.fromhex(public)[1:]
+        assert public_of(private) == raw
+        assert verifier.signed_sm2(raw, message, signature)
+        assert not verifier.signed_sm2(raw, message + b"x", signature)
+        assert not verifier.signed_sm2(raw, message, bytes(64))
+        assert not verifier.signed_sm2(raw[:-1] + bytes([raw[-1] ^ 1]), message, signature)
+    assert gmssl_pyx
+
+
+def test_a_checkpoint_is_a_signed_note() -> None:
+    # The example of c2sp.org/signed-note.
+    key = read_key("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
+    line = (
+        "— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM="
+    )
+    raw = verifier._base64(line.rpartition(" ")[2])
+    assert raw[:4] == key.ident("example.com/foo")
+    assert key.signed(b"This is an example message.\n", raw[4:])
+
+
+def test_a_checkpoint_can_be_typed_from_a_newspaper(record: SmallRecord) -> None:
+    note = record.checkpoints.note(3)
+    assert note is not None
+    assert read_checkpoint(note).is_by(KEY)
+    origin, size, root, events, chain, time, blank, *signatures = note.splitlines()
+    assert (origin, size, events, blank) == ("suyuan/test", "3", f"events {len(SALES)}", "")
+    assert root
+    assert chain == f"chain {record.kept[-1].line.hash.hex()}"
+    assert time.startswith("time 20")
+    assert len(signatures) == 2
+    for at in range(0, len(note), 1 if os.environ.get("SUYUAN_LONG") else 3):
+        bad = note[:at] + chr(ord(note[at]) ^ 1) + note[at + 1 :]
+        try:
+            found = read_checkpoint(bad)
+        except ProofWrong:
+            continue
+        assert not found.is_by(KEY) or not found.is_by(Key(SM2, public_of(SM2_PRIVATE)))
+
+
+def test_no_checkpoint_is_signed_that_contradicts_an_earlier_one(record: SmallRecord) -> None:
+    lines = [each.line for each in record.kept]
+    latest = record.checkpoints.latest()
+    assert record.checkpoints.sign(lines, record.hands, 0) == latest
+    assert record.checkpoints.sizes() == [1, 2, 3]
+    with pytest.raises(CheckpointRefused, match="files were lost"):
+        record.checkpoints.sign(lines[:2], record.hands, 0)
+    altered = [lines[0]._replace(events=4), *lines[1:]]
+    with pytest.raises(CheckpointRefused, match="was altered"):
+        record.checkpoints.sign([*altered, lines[2]._replace(number=3)], record.hands, 0)
+
+
+def test_a_checkpoint_file_that_was_altered_is_named(record: SmallRecord, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "2.txt"
+    path.write_text(path.read_text().replace("events 6", "events  6"))
+    with pytest.raises(CheckpointRefused, match=r"2\.txt was altered"):
+        record.checkpoints.read(2)
+    path.write_bytes((tmp_path / "checkpoints" / "1.txt").read_bytes())
+    with pytest.raises(CheckpointRefused, match=r"2\.txt is the checkpoint of 1 segments"):
+        record.checkpoints.read(2)
+    assert Checkpoints(tmp_path / "none", "suyuan/test").latest() is None
+
+
+def test_a_name_fits_into_a_signed_note() -> None:
+    assert origin_of("江苏 省+node") == "suyuan/江苏-省-node"
+    assert origin_of("  ") == "suyuan/node"
+
+
+def test_the_verifier_runs_alone_in_an_empty_folder(record: SmallRecord, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    shutil.copy(verifier.__file__, folder / "verifier.py")
+    (folder / "sale.json").write_bytes(record.proof(SALES[7]))
+    (folder / "bad.json").write_bytes(record.proof(SALES[7]).replace(b'"index": 1', b'"index": 2'))
+    command = [sys.executable, "-I", "verifier.py"]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+    good = run("sale.json", "--key", KEY.text("suyuan/test"))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert SALES[7].key in good.stdout
+    assert "compare it with the published one" not in good.stdout
+    assert "compare it with the published one" in run("sale.json").stdout
+    bad = run("bad.json", "--key", KEY.text("suyuan/test"))
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert "records[0].leaf" in bad.stderr
+    assert run("none.json").returncode == 2
+    assert run().returncode == 2
+    assert run("sale.json", "--key", "nonsense").returncode == 1
+
+
+def test_what_is_no_proof_is_told_so() -> None:
+    for data in (b"", b"[]", b"{}", b"\xff", b'{"suyuan proof": 2}', b"[" * 100_000):
+        with pytest.raises(ProofWrong, match="file"):
+            verify_file(data)
+    assert SALT_KEY
