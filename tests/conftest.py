@@ -44,10 +44,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     server = PostgresServer(tmp_path_factory.mktemp("postgres"))
     server.start()
     yield server
-    server.stop()
+    server.kill()  # in order it would first write out every database, for nobody
 
 
 @pytest.fixture
 def database(postgres_server: PostgresServer) -> str:
     """The address of a fresh, empty database."""
     return postgres_server.new_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where tables may be kept: a file that is not there yet, and a fresh database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "tables.db")
+    address: str = request.getfixturevalue("database")
+    return address

@@ -120,5 +120,5 @@ def _let_through(folder: Path) -> None:
     """Another user must be able to pass through the folders above: pytest makes its own for its user alone."""
     for parent in folder.parents:
         mode = parent.stat().st_mode
-        if not mode & 0o001 and parent.stat().st_uid == os.geteuid():
-            parent.chmod(mode | 0o001)
+        if mode & 0o011 != 0o011 and parent.stat().st_uid == os.geteuid():
+            parent.chmod(mode | 0o011)  # it keeps our group

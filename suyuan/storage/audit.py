@@ -1,30 +1,57 @@
 """The audit record: who opened personal data or changed an account, as lines that cannot be altered unseen."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
+import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
+
+from suyuan.storage.database import IN_MEMORY, after_creation, engine_at, is_server, keep_value, place_of
 
 FILE = "audit.sqlite"
 HEAD = "audit_head"
 """Under this name the tables keep number and hash of the last line: lines lost at the end are missed by it."""
 PAGE = 1000
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS lines (
+METADATA = sa.MetaData()
+_CHAINING = 0x6175_6469_74
+"""The number of the advisory lock under which a line is added to the chain: `audit`."""
+
+
+def _lines(name: str, metadata: sa.MetaData) -> sa.Table:
+    texts = ("action", "subject", "reason", "who", "role", "party", "request", "hash")
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        *(sa.Column(text, sa.Text, nullable=False) for text in texts),
+    )
+
+
+_ON_A_SERVER = _lines("audit_lines", METADATA)
+_IN_A_FILE = _lines("lines", sa.MetaData())
+
+_FILE_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS lines (
     number INTEGER PRIMARY KEY, at INTEGER NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
-    who TEXT NOT NULL, role TEXT NOT NULL, party TEXT NOT NULL, request TEXT NOT NULL, hash TEXT NOT NULL
-);
-CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines
-    BEGIN SELECT RAISE(ABORT, 'lines are never changed'); END;
-CREATE TRIGGER IF NOT EXISTS lines_remain BEFORE DELETE ON lines
-    BEGIN SELECT RAISE(ABORT, 'lines are never removed'); END;
-"""
+    who TEXT NOT NULL, role TEXT NOT NULL, party TEXT NOT NULL, request TEXT NOT NULL, hash TEXT NOT NULL)""",
+    """CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines
+    BEGIN SELECT RAISE(ABORT, 'lines are never changed'); END""",
+    """CREATE TRIGGER IF NOT EXISTS lines_remain BEFORE DELETE ON lines
+    BEGIN SELECT RAISE(ABORT, 'lines are never removed'); END""",
+)
+after_creation(
+    _ON_A_SERVER,
+    "CREATE FUNCTION audit_lines_stay() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'lines are never changed and never removed'; END $$",
+    "CREATE TRIGGER audit_lines_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_lines "
+    "FOR EACH STATEMENT EXECUTE FUNCTION audit_lines_stay()",
+)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -64,30 +91,39 @@ class AuditBroken(Exception):  # noqa: N818  the reader's word for it
 
 
 class AuditRecord:
-    """The record in its own file. A line is on disk before `append` returns. Threads and processes may share it."""
+    """The record in its own file or in a database. A line is on disk before `append` returns.
 
-    def __init__(self, path: Path | None, keep_head: Callable[[str], None] | None = None) -> None:
-        self._path = path
+    Threads and processes may share it, and write one chain.
+    """
+
+    def __init__(self, engine: sa.Engine, keep_head: Callable[[str], None] | None = None) -> None:
+        self._engine = engine
         self._keep_head = keep_head
+        self._table = _IN_A_FILE if engine.dialect.name == "sqlite" else _ON_A_SERVER
         self._one = threading.Lock()
-        try:
-            self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=10)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-                self._file.execute(f"PRAGMA {pragma}")
-            self._file.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise AuditBroken(
-                f"the audit record {path} cannot be opened: {error}; see to the disk and its rights"
-            ) from error
 
     @classmethod
-    def open(cls, path: Path | None, keep_head: Callable[[str], None] | None = None) -> Self:
-        """Open or create the record in a file; None keeps it in memory. `keep_head` is told the head after each line.
+    def open(cls, path: Path | str | None, keep_head: Callable[[str], None] | None = None) -> Self:
+        """Open or create the record in a file, or open that of a database which `Tables` has made; None: in memory.
+
+        `keep_head` is told the head after each line of a file; a database keeps it with the line.
 
         Raises:
             AuditBroken: it cannot be opened.
         """
-        return cls(path, keep_head)
+        engine = engine_at(path or IN_MEMORY)
+        try:
+            if path is None or not is_server(path):
+                with engine.begin() as connection:
+                    for statement in _FILE_SCHEMA:
+                        connection.exec_driver_sql(statement)
+        except sa.exc.SQLAlchemyError as error:
+            engine.dispose()
+            where = place_of(path or IN_MEMORY)
+            raise AuditBroken(
+                f"the audit record {where} cannot be opened: {_cause(error)}; see to the disk and its rights"
+            ) from error
+        return cls(engine, keep_head)
 
     def append(
         self,
@@ -109,31 +145,42 @@ class AuditRecord:
         with self._one:
             try:
                 line = self._write(fields)
-            except sqlite3.Error as error:
+            except sa.exc.SQLAlchemyError as error:
                 raise AuditBroken(
-                    f"the audit record cannot be written: {error}; see to the disk and its rights"
+                    f"the audit record cannot be written: {_cause(error)}; see to the disk and its rights"
                 ) from error
             if self._keep_head is not None:
                 self._keep_head(head_of(line))
         return line
 
     def _write(self, fields: tuple[int, str, str, str, str, str, str, str]) -> Line:
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
-            last = self._file.execute("SELECT number, hash FROM lines ORDER BY number DESC LIMIT 1").fetchone()
-            number, before = last or (0, "")
+        table = self._table
+        with self._engine.begin() as connection:
+            self._alone(connection)
+            last = connection.execute(sa.select(table.c.number, table.c.hash).order_by(table.c.number.desc()).limit(1))
+            number, before = last.first() or (0, "")
             line = Line(number + 1, *fields, hash="")
             line = msgspec.structs.replace(line, hash=chained(before, line))
-            self._file.execute("INSERT INTO lines VALUES (?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(line))
-            self._file.execute("COMMIT")
-        except sqlite3.Error:
-            self._file.execute("ROLLBACK")
-            raise
+            self._add(connection, [line])
         return line
+
+    def _alone(self, connection: sa.Connection) -> None:
+        """Nobody else adds a line before the end of the transaction."""
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAINING)))
+
+    def _add(self, connection: sa.Connection, lines: list[Line]) -> None:
+        """Lines as they are; in a database with the head, which is of the same moment then."""
+        connection.execute(self._table.insert(), [msgspec.structs.asdict(line) for line in lines])
+        if connection.dialect.name != "sqlite":
+            keep_value(connection, HEAD, head_of(lines[-1]))
 
     def lines(self, after: int = 0) -> Iterator[Line]:
         """All lines after a number, in order."""
-        while page := self._page("number > ? ORDER BY number", (after,), PAGE):
+        number = self._table.c.number
+        while page := self._page(self._table.select().where(number > after).order_by(number).limit(PAGE)):
             yield from page
             after = page[-1].number
 
@@ -148,19 +195,13 @@ class AuditRecord:
         limit: int = 50,
     ) -> list[Line]:
         """Lines from the latest back, before a number; of `text` those whose who, subject, reason or party holds it."""
-        like = f"%{text.replace('!', '!!').replace('%', '!%').replace('_', '!_')}%"
-        where = "number < ? AND at BETWEEN ? AND ? AND action LIKE ? ESCAPE '!'"
-        values: list[object] = [
-            before,
-            since,
-            until,
-            f"{action.replace('!', '!!').replace('%', '!%').replace('_', '!_')}%",
-        ]
+        table = self._table.c
+        query = self._table.select().where(table.number < before, table.at.between(since, until))
+        query = query.where(table.action.icontains(action, autoescape=True))
         if text:
-            found = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in ("who", "subject", "reason", "party"))
-            where += f" AND ({found})"
-            values += [like] * 4
-        return self._page(f"{where} ORDER BY number DESC", values, limit)
+            columns = (table.who, table.subject, table.reason, table.party)
+            query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
+        return self._page(query.order_by(table.number.desc()).limit(limit))
 
     def verify(self, *heads: str) -> Verified:
         """Look through all lines; `heads` (`<number> <hash>`) were noted earlier and must still be there."""
@@ -182,24 +223,26 @@ class AuditRecord:
 
     def restore(self, lines: list[Line]) -> None:
         """Take in the lines of another node's record, into an empty one, as they are."""
+        if not lines:
+            return
         with self._one:
-            self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany(
-                "INSERT INTO lines VALUES (?,?,?,?,?,?,?,?,?,?)", map(msgspec.structs.astuple, lines)
-            )
-            self._file.execute("COMMIT")
-            if lines and self._keep_head is not None:
+            with self._engine.begin() as connection:
+                self._alone(connection)
+                self._add(connection, lines)
+            if self._keep_head is not None:
                 self._keep_head(head_of(lines[-1]))
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
-        self._file.close()
+        self._engine.dispose()
 
-    def _page(self, where: str, values: object, limit: int) -> list[Line]:
-        assert isinstance(values, (tuple, list)), "parameters of the statement"
-        query = f"SELECT * FROM lines WHERE {where} LIMIT {limit:d}"  # noqa: S608  of our own words alone
-        with self._one:
-            return [Line(*row) for row in self._file.execute(query, values)]
+    def _page(self, query: sa.Select[Any]) -> list[Line]:
+        with self._engine.connect() as connection:
+            return [Line(*row) for row in connection.execute(query)]
+
+
+def _cause(error: sa.exc.SQLAlchemyError) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def head_of(line: Line) -> str:

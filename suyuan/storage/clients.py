@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
+from suyuan.storage.database import or_else
+
 VERIFIED = ("off", "sm2", "sm3")
 INFCODES = ("number", "text")
 
@@ -74,8 +76,7 @@ class ClientRows:
 
     def save(self, connection: sa.Connection, client: Client) -> None:
         """This one in place of what is held of its institution."""
-        connection.execute(self.clients.delete().where(self.clients.c.institution == client.institution))
-        connection.execute(self.clients.insert(), msgspec.structs.asdict(client))
+        connection.execute(or_else(connection, self.clients, msgspec.structs.asdict(client)))
 
     def begin(self, connection: sa.Connection, signed: SignIn) -> None:
         """Somebody signed in; what was of earlier days ended by itself and is forgotten."""

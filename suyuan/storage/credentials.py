@@ -106,6 +106,7 @@ class CredentialTables:
     _privacy: Privacy | None
 
     def __init__(self) -> None:
+        super().__init__()
         self._remembered: dict[str, Credential | None] = {}
         self._remembered_until = 0.0
         self._changes = 0

@@ -1,6 +1,7 @@
 """People who sign in: accounts with a role, passwords, sessions, and what waits for a second person's approval."""
 
 import hashlib
+import hmac
 import secrets
 import time
 from typing import Any, Literal
@@ -8,7 +9,9 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from suyuan.ledger.privacy import Privacy
 from suyuan.storage.credentials import TablesError
+from suyuan.storage.database import keep_value, or_else
 from suyuan.storage.passwords import check_password, hash_password, is_outdated, new_password, password_fault
 
 ROLES = (
@@ -31,10 +34,12 @@ FAILURES_MAX = 5
 REST_FIRST, REST_MAX = 30, 3600
 """Seconds: the first rest, doubled with every further failure up to an hour."""
 STRANGERS_MAX = 10_000
+"""Names that nobody has and somebody tried: anybody can make them up, so no more are kept."""
 SEEN_EVERY = 60
 """Seconds between two notes that a session is in use: a page must not cost a write."""
 
 _SECOND = 1_000_000
+_ADDED = "person added"
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -139,6 +144,9 @@ class PeopleSchema:
             *_numbers("decided"),
             *_texts("outcome"),
         )
+        self.strangers = sa.Table(
+            "strangers", metadata, sa.Column("name", sa.Text, primary_key=True), *_numbers("failures", "rests_until")
+        )
 
 
 def _texts(*names: str, default: str | None = None) -> list[sa.Column[Any]]:
@@ -155,8 +163,7 @@ class PeopleTables:
 
     _engine: sa.Engine
     _schema: PeopleSchema
-    _strangers: dict[str, tuple[int, int]]
-    """Wrong tries at names that nobody has, and until when (µs UTC) they rest."""
+    _privacy: Privacy | None
 
     # Accounts
 
@@ -174,6 +181,7 @@ class PeopleTables:
         person = Person(name.strip(), role, institution, region, fund=fund, subject=subject)
         table = self._schema.people
         with self._engine.begin() as connection:
+            keep_value(connection, _ADDED, "")  # of two at the same time one waits, and then sees the other
             if connection.execute(table.select().where(table.c.name == person.name)).first() is not None:
                 raise TablesError(f"The name {person.name!r} is taken. Choose another.")
             if subject and connection.execute(table.select().where(table.c.subject == subject)).first() is not None:
@@ -253,7 +261,7 @@ class PeopleTables:
         A name that nobody has takes the same time as a wrong password, and rests like one that somebody has.
         """
         held = self.password_of(name)
-        rests_until = self._strangers.get(name, (0, 0))[1] if held is None else held.rests_until
+        rests_until = self._stranger_rests_until(name) if held is None else held.rests_until
         wait = max(0, rests_until - _now())
         if wait:
             return None, -(-wait // _SECOND)
@@ -290,17 +298,33 @@ class PeopleTables:
         return rest
 
     def _note_stranger(self, name: str) -> int:
-        """As for an account, so that nobody learns which names there are; in memory, for names can be made up."""
-        if len(self._strangers) >= STRANGERS_MAX:
-            self._strangers.clear()
-        failures = self._strangers.get(name, (0, 0))[0] + 1
-        rest = _rest(failures)
-        self._strangers[name] = failures, _now() + rest * _SECOND
+        """As for an account, so that nobody learns which names there are."""
+        table = self._schema.strangers
+        first = {"name": self._stranger(name), "failures": 1, "rests_until": 0}
+        with self._engine.begin() as connection:
+            one_more = or_else(connection, table, first, {"failures": table.c.failures + 1})
+            failures: int = connection.execute(one_more.returning(table.c.failures)).scalar_one()
+            rest = _rest(failures)
+            if rest:
+                own = table.c.name == first["name"]
+                connection.execute(table.update().where(own).values(rests_until=_now() + rest * _SECOND))
+            if (connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() or 0) > STRANGERS_MAX:
+                connection.execute(table.delete())
         return rest
 
+    def _stranger_rests_until(self, name: str) -> int:
+        table = self._schema.strangers
+        query = sa.select(table.c.rests_until).where(table.c.name == self._stranger(name))
+        with self._engine.begin() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def _stranger(self, name: str) -> str:
+        """Under what a name that nobody has is kept: people mistype their passwords into this field."""
+        key = self._privacy.keys()[0] if self._privacy else b""
+        return hmac.digest(key, f"stranger {name}".encode("utf-8", "surrogatepass"), "sha256").hex()
+
     def _save_password(self, connection: sa.Connection, row: Password) -> None:
-        connection.execute(self._schema.passwords.delete().where(self._schema.passwords.c.name == row.name))
-        connection.execute(self._schema.passwords.insert(), msgspec.structs.asdict(row))
+        connection.execute(or_else(connection, self._schema.passwords, msgspec.structs.asdict(row)))
 
     # Sessions
 

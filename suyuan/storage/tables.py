@@ -1,5 +1,6 @@
 """Tables beside the journal: catalogue, credentials, people and settings, on SQLite here and PostgreSQL on a server."""
 
+import secrets
 from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
@@ -7,15 +8,16 @@ from typing import Any, Self
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import SQLAlchemyError
 
 from suyuan.catalogue.columns import notes
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.catalogue.dating import in_sequence, overlap
 from suyuan.catalogue.parties import Delegation
 from suyuan.ledger.privacy import Privacy
+from suyuan.storage.audit import METADATA as AUDIT_LINES
 from suyuan.storage.clients import Client, ClientRows, SignIn
+from suyuan.storage.common import CommonSchema, CommonTables
 from suyuan.storage.credentials import (
     Credential,
     CredentialTables,
@@ -24,7 +26,19 @@ from suyuan.storage.credentials import (
     credential_table,
     credential_values,
 )
+from suyuan.storage.database import (
+    META,
+    METADATA,
+    after_creation,
+    alone,
+    engine_at,
+    is_server,
+    keep_value,
+    place_of,
+    value_of,
+)
 from suyuan.storage.people import ROLES, Password, PeopleSchema, PeopleTables, Person, Request, Session
+from suyuan.storage.webhooks import METADATA as WEBHOOKS
 
 __all__ = [
     "ROLES",
@@ -40,11 +54,14 @@ __all__ = [
     "TablesError",
 ]
 
-SCHEMA_VERSION = 2
-"""Raised with every change of a column, together with the step in `STEPS` that brings an older file up to it."""
+SCHEMA_VERSION = 3
+"""Raised with every change of the tables, together with the step in `migrations` that brings older ones up to it."""
 
 _ROWS_PER_INSERT = 20_000
-_IN_MEMORY = ":memory:"
+_VERSION = "schema"
+_CHANGED = "changed catalogue_"
+"""Under this and a table's name stands another word after every change of it: other processes look at that."""
+_PLACE = "place"
 _TYPES: dict[Any, type[Any]] = {str: sa.Text, int: sa.BigInteger, bool: sa.Boolean, date: sa.Date}
 
 
@@ -58,93 +75,61 @@ class Accounts(msgspec.Struct):
     requests: list[Request] = []
 
 
-_METADATA = sa.MetaData()
-
-
 def _catalogue_table(name: str, row: type[Any], key: tuple[str, ...]) -> sa.Table:
     """A SQL table with the fields of a row type, in their order."""
     columns = [
         sa.Column(field.name, _TYPES[field.type], primary_key=field.name in (*key, "valid_from"), nullable=False)
         for field in msgspec.structs.fields(row)
     ]
-    return sa.Table(f"catalogue_{name}", _METADATA, *columns)
+    table = sa.Table(f"catalogue_{name}", METADATA, *columns)
+    # A file keeps rows in the order in which they came; a server does not, and an export must not come out otherwise.
+    after_creation(table, f"ALTER TABLE {table.name} ADD COLUMN {_PLACE} BIGINT GENERATED ALWAYS AS IDENTITY")
+    return table
 
 
 _CATALOGUE = {table.name: _catalogue_table(*table) for table in TABLES}
 
-_META = sa.Table(
-    "meta",
-    _METADATA,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
-_CREDENTIALS = credential_table(_METADATA)
-_PEOPLE = PeopleSchema(_METADATA)
-_CLIENTS = ClientRows(_METADATA)
+_CREDENTIALS = credential_table(METADATA)
+_PEOPLE = PeopleSchema(METADATA)
+_CLIENTS = ClientRows(METADATA)
+_COMMON = CommonSchema(METADATA)
+_ON_A_SERVER = (AUDIT_LINES, WEBHOOKS)
+"""Tables of their own files in a folder."""
 
 
-def _to_version_2(connection: sa.Connection) -> None:
-    """Keys of more kinds that end by themselves; people with a fund and a name at a sign-on server.
-
-    Software has keys and no account: a person recorded as `institution` becomes one with the least rights there.
-    """
-    for table, columns in (
-        (_CREDENTIALS, ("kind", "sealed", "public_key", "networks", "label", "valid_until", "made_by")),
-        (_PEOPLE.people, ("fund", "subject")),
-    ):
-        for name in columns:
-            column = sa.schema.CreateColumn(table.c[name]).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
-    people = _PEOPLE.people
-    connection.execute(people.update().where(people.c.role == "institution").values(role="clerk"))
-
-
-STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _to_version_2}
-"""From each older version the step to the next; new tables need none."""
-
-
-class Tables(CredentialTables, PeopleTables):
+class Tables(CredentialTables, PeopleTables, CommonTables):
     """One open set of tables. Every public function is one transaction; threads may share it."""
 
     _credentials = _CREDENTIALS
     _schema = _PEOPLE
+    _common = _COMMON
 
     def __init__(self, engine: sa.Engine, privacy: Privacy | None = None) -> None:
         super().__init__()
         self._engine = engine
         self._privacy = privacy
-        self._strangers = {}
 
     @classmethod
     def open(cls, path: Path | str, privacy: Privacy | None = None) -> Self:
-        """Open or create tables in a SQLite file, or at a SQLAlchemy address such as `postgresql+psycopg://…`.
+        """Open or create tables in a SQLite file, or at the address of a PostgreSQL (`postgresql://…`).
 
         `:memory:` keeps them until they are closed. With the node's secrets, keys can also sign (HMAC-SM3); without,
-        new ones serve as bearer keys alone.
+        new ones serve as bearer keys alone. Those of an older program are brought up to date, whole or not at all.
 
         Raises:
-            TablesError: the file is no SQLite database, cannot be opened, or was written by a newer program.
+            TablesError: it cannot be opened, is no database of ours, or was written by a newer program.
         """
-        address = str(path)
-        engine = _engine(address)
+        engine = engine_at(path)
         try:
             with engine.begin() as connection:
-                if engine.dialect.name == "sqlite":
-                    # Its driver begins before values are written only, not before columns are added: an upgrade that
-                    # is cut off must leave nothing, and of two at the same time one must find nothing left to do.
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                held = _version(connection, address)
-                _METADATA.create_all(connection)
-                if held is None:
-                    _save(connection, Content(), _CATALOGUE)
-                for version in range(held or SCHEMA_VERSION, SCHEMA_VERSION):
-                    STEPS[version](connection)
-                if held != SCHEMA_VERSION:
-                    _set_meta(connection, "schema", str(SCHEMA_VERSION))
-        except DatabaseError as fault:
+                held = _version(connection, path)
+            if held != SCHEMA_VERSION:
+                with engine.begin() as connection:
+                    alone(connection)
+                    _bring_up_to_date(connection, _version(connection, path))
+        except SQLAlchemyError as fault:
             engine.dispose()
-            what = f"{path} cannot be opened as tables ({fault.orig})"
-            raise TablesError(f"{what}. Name a writable place, or a file that suyuan wrote.") from None
+            raise TablesError(_unusable(path, fault)) from None
         except TablesError:
             engine.dispose()
             raise
@@ -162,15 +147,33 @@ class Tables(CredentialTables, PeopleTables):
 
     # The catalogue
 
-    def load_catalogue(self) -> Content:
-        """Everything of the catalogue; new tables hold the default content."""
+    def load_catalogue(self, only: Iterable[str] | None = None) -> Content:
+        """Everything of the catalogue, or of the tables named in `only`; new tables hold the default content."""
+        named = [table for table in TABLES if only is None or table.name in set(only)]
+        with self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                # All of one moment, though others change tables meanwhile.
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                return Content(**{table.name: _rows(connection, _CATALOGUE[table.name], table.row) for table in named})
+
+    def catalogue_changes(self) -> dict[str, str]:
+        """Table of the catalogue → a word that is another one after every change of it, whoever made it."""
         with self._engine.begin() as connection:
-            return Content(**{table.name: _rows(connection, _CATALOGUE[table.name], table.row) for table in TABLES})
+            rows = connection.execute(META.select().where(META.c.key.startswith(_CHANGED)))
+            return {key.removeprefix(_CHANGED): word for key, word in rows}
 
     def save_catalogue(self, content: Content, only: Iterable[str] | None = None) -> None:
         """Replace the catalogue, or the tables named in `only`, in one transaction."""
         with self._engine.begin() as connection:
-            _save(connection, content, _CATALOGUE if only is None else only)
+            _save(connection, content, sorted(_CATALOGUE if only is None else only))
+
+    def change_catalogue(self, name: str, change: Callable[[list[Any]], list[Any]]) -> None:
+        """Replace one table by what becomes of it: nobody else, in any process, changes it meanwhile."""
+        row = next(table.row for table in TABLES if table.name == name)
+        with self._engine.begin() as connection:
+            _note_change(connection, name)
+            _replace(connection, _CATALOGUE[name], change(_rows(connection, _CATALOGUE[name], row)))
 
     def delegate(self, grantor: str, delegate: str, since: date, until: date, purpose: str = "") -> Delegation:
         """Let `delegate` speak for `grantor` from one day to another, both included.
@@ -183,6 +186,7 @@ class Tables(CredentialTables, PeopleTables):
             raise TablesError(f"Delegation not recorded: {note.field} {note.value}: {note.what}. {note.do}")
         table = _CATALOGUE["delegations"]
         with self._engine.begin() as connection:
+            _note_change(connection, "delegations")
             pair = sa.and_(table.c.grantor == grantor, table.c.delegate == delegate)
             held = [Delegation(*found) for found in connection.execute(table.select().where(pair))]
             if overlap(in_sequence([*held, row])) is not None:
@@ -198,14 +202,10 @@ class Tables(CredentialTables, PeopleTables):
         table = _CATALOGUE["delegations"]
         pair = sa.and_(table.c.grantor == grantor, table.c.delegate == delegate, table.c.valid_to > last)
         with self._engine.begin() as connection:
+            _note_change(connection, "delegations")
             dropped = connection.execute(table.delete().where(pair, table.c.valid_from > last)).rowcount
             ended = connection.execute(table.update().where(pair).values(valid_to=last)).rowcount
         return bool(dropped + ended)
-
-    def load_delegations(self) -> list[Delegation]:
-        """Every delegation of the catalogue."""
-        with self._engine.begin() as connection:
-            return _rows(connection, _CATALOGUE["delegations"], Delegation)
 
     # Accounts as a whole
 
@@ -270,7 +270,7 @@ class Tables(CredentialTables, PeopleTables):
     def meta(self, key: str) -> str | None:
         """A single value kept beside the tables, such as the node's name."""
         with self._engine.begin() as connection:
-            return _meta(connection, key)
+            return value_of(connection, key)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a single value.
@@ -278,67 +278,74 @@ class Tables(CredentialTables, PeopleTables):
         Raises:
             TablesError: the key belongs to the tables themselves.
         """
-        if key == "schema":
+        if key == _VERSION:
             raise TablesError("The key 'schema' belongs to the tables themselves. Choose another.")
         with self._engine.begin() as connection:
-            _set_meta(connection, key, value)
+            keep_value(connection, key, value)
 
 
-def _engine(address: str) -> sa.Engine:
-    """A SQLite file, a SQLite in memory (one connection for all threads, or each would see its own), or a server."""
-    if "://" in address:
-        return sa.create_engine(address)
-    url = sa.URL.create("sqlite", database=address)
-    if address == _IN_MEMORY:
-        engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    else:
-        engine = sa.create_engine(url)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
-    """Readers beside one writer, and every commit on disk before it returns."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _version(connection: sa.Connection, where: str) -> int | None:
+def _version(connection: sa.Connection, where: Path | str) -> int | None:
     """The version of the tables; None for new ones.
 
     Those of a newer program are refused: it may have meant something that this one would destroy.
     """
     if not sa.inspect(connection).has_table("meta"):
         return None
-    found = _meta(connection, "schema")
+    found = value_of(connection, _VERSION)
     if found is None:
         return None
     if not found.isdigit() or not 0 < int(found) <= SCHEMA_VERSION:
         raise TablesError(
-            f"{where} has tables of version {found}; this program knows versions up to {SCHEMA_VERSION}. "
-            "Use the newer program that wrote them, or another data folder."
+            f"{place_of(where)} has tables of version {found}; this program knows versions up to {SCHEMA_VERSION}. "
+            "Use the newer program that wrote them, or another data folder or database."
         )
     return int(found)
 
 
-def _meta(connection: sa.Connection, key: str) -> str | None:
-    return connection.execute(sa.select(_META.c.value).where(_META.c.key == key)).scalar()
+def _bring_up_to_date(connection: sa.Connection, held: int | None) -> None:
+    """From any version to the present one; whoever else opens the tables meanwhile waits."""
+    if held is None:
+        METADATA.create_all(connection)
+        if connection.dialect.name == "postgresql":
+            for tables in _ON_A_SERVER:
+                tables.create_all(connection)
+        _save(connection, Content(), _CATALOGUE)
+    elif held < SCHEMA_VERSION:
+        from suyuan.storage.migrations import upgrade  # noqa: PLC0415  costs a tenth of a second of the start
+
+        upgrade(connection, str(held), str(SCHEMA_VERSION))
+    keep_value(connection, _VERSION, str(SCHEMA_VERSION))
 
 
-def _set_meta(connection: sa.Connection, key: str, value: str) -> None:
-    connection.execute(_META.delete().where(_META.c.key == key))
-    connection.execute(_META.insert(), {"key": key, "value": value})
+def _unusable(where: Path | str, fault: SQLAlchemyError) -> str:
+    cause = " ".join(str(getattr(fault, "orig", None) or fault).split())
+    if is_server(where):
+        return (
+            f"{place_of(where)} cannot be used for the tables ({cause}). Nothing in it was changed. "
+            "See that it runs, that the setting database is right, and that its user may create tables."
+        )
+    return (
+        f"{where} cannot be opened as tables ({cause}). Name a writable place, or a file that suyuan wrote. "
+        "Nothing in it was changed."
+    )
 
 
 def _rows(connection: sa.Connection, table: sa.Table, row: type[Any]) -> list[Any]:
-    """All rows, in the order in which they were saved on SQLite and by key elsewhere."""
-    return [row(*values) for values in connection.execute(table.select())]
+    """All rows, in the order in which they were saved."""
+    query = table.select()
+    if connection.dialect.name != "sqlite":
+        query = query.order_by(sa.literal_column(_PLACE))
+    return [row(*values) for values in connection.execute(query)]
+
+
+def _note_change(connection: sa.Connection, name: str) -> None:
+    """Before a table of the catalogue is changed: others see that it was, and who else changes it waits for this."""
+    keep_value(connection, _CHANGED + name, secrets.token_hex(8))
 
 
 def _save(connection: sa.Connection, content: Content, names: Iterable[str]) -> None:
     for name in names:
+        _note_change(connection, name)
         _replace(connection, _CATALOGUE[name], getattr(content, name))
 
 

@@ -1,6 +1,7 @@
 """Webhooks: who is to be called about alerts, how far each has been told, and how its receiver fares.
 
-They have a file of their own beside the journal, which exports leave out: a copy of a node must not call anybody.
+In a folder they have a file of their own beside the journal; exports leave them out: a copy of a node must not call
+anybody.
 """
 
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Literal, Self
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
-_METADATA = sa.MetaData()
+from suyuan.storage.database import IN_MEMORY, engine_at, is_server
+
+METADATA = sa.MetaData()
 _WEBHOOKS = sa.Table(
     "webhooks",
-    _METADATA,
+    METADATA,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("owner", sa.Text, nullable=False, index=True),
     sa.Column("role", sa.Text, nullable=False),
@@ -30,7 +32,7 @@ _WEBHOOKS = sa.Table(
     sa.Column("words", sa.Text, nullable=False),
     sa.Column("delivered", sa.BigInteger, nullable=False),
     sa.Column("delivered_at", sa.BigInteger, nullable=False),
-    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
     sa.Column("failing_since", sa.BigInteger, nullable=False),
 )
 
@@ -68,20 +70,16 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 class Webhooks:
     """The webhooks of one node; every change is on disk before it returns."""
 
-    def __init__(self, path: Path | None) -> None:
-        if path is None:
-            self._engine = sa.create_engine(
-                "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
-            )
-        else:
-            self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
-            sa.event.listen(self._engine, "connect", _prepare)
-        _METADATA.create_all(self._engine)
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
 
     @classmethod
-    def open(cls, path: Path | None) -> Self:
-        """Open the file, or for None keep them as long as the process lives."""
-        return cls(path)
+    def open(cls, path: Path | str | None) -> Self:
+        """Open the file; in a database that `Tables` has made; or for None keep them as long as the process lives."""
+        engine = engine_at(path or IN_MEMORY)
+        if path is None or not is_server(path):
+            METADATA.create_all(engine)
+        return cls(engine)
 
     def add(self, webhook: Webhook) -> None:
         """Keep a new one."""
@@ -115,11 +113,3 @@ class Webhooks:
     def close(self) -> None:
         """Release the file."""
         self._engine.dispose()
-
-
-def _prepare(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
-    """A cursor that moved is on disk before the next delivery."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -1,25 +1,26 @@
 """The tables keep catalogue, keys and people, hide every secret, and refuse what they do not understand."""
 
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.content import Content
 from suyuan.catalogue.parties import Party
 from suyuan.catalogue.synthetic import synthetic_catalogue
+from suyuan.storage.database import is_server
 from suyuan.storage.tables import SCHEMA_VERSION, Tables, TablesError
 
 SINCE, UNTIL = date(2025, 7, 1), date(2026, 6, 30)
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> Iterator[Tables]:
-    with Tables.open(tmp_path / "tables.db") as opened:
+def tables(place: str) -> Iterator[Tables]:
+    with Tables.open(place) as opened:
         yield opened
 
 
@@ -27,11 +28,11 @@ def test_new_tables_hold_the_national_exemptions_and_nothing_else(tables: Tables
     assert tables.load_catalogue() == Content()
 
 
-def test_a_catalogue_comes_back_as_it_was_saved(tables: Tables, tmp_path: Path) -> None:
+def test_a_catalogue_comes_back_as_it_was_saved(tables: Tables, place: str) -> None:
     content = synthetic_catalogue(5, 200)
     tables.save_catalogue(content)
     assert tables.load_catalogue() == content
-    with Tables.open(str(tmp_path / "tables.db")) as again:
+    with Tables.open(place) as again:
         assert again.load_catalogue() == content
 
 
@@ -55,19 +56,29 @@ def test_a_save_that_fails_changes_nothing(tables: Tables) -> None:
     content = synthetic_catalogue(5, 50)
     tables.save_catalogue(content)
     twice = Content(parties=[Party("P1", "甲"), Party("P1", "乙")])
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         tables.save_catalogue(twice)
     assert tables.load_catalogue() == content
 
 
-def test_a_secret_is_shown_once_and_only_its_hash_is_kept(tables: Tables, tmp_path: Path) -> None:
+def stored(place: str) -> bytes:
+    """All that is kept, as whoever opens the file or reads the database finds it."""
+    if not is_server(place):
+        return b"".join(path.read_bytes() for path in Path(place).parent.iterdir())
+    with psycopg.connect(place) as connection:
+        tables = connection.execute("SELECT relname FROM pg_stat_user_tables").fetchall()
+        return "".join(
+            str(connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()) for (name,) in tables
+        ).encode()
+
+
+def test_a_secret_is_shown_once_and_only_its_hash_is_kept(tables: Tables, place: str) -> None:
     issued = tables.create_credential("H44030500001")
     assert tables.check_credential(issued.id, issued.secret) == "H44030500001"
     assert tables.check_credential(issued.id, issued.secret + "x") is None
     assert tables.check_credential("nobody", issued.secret) is None
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert issued.secret.encode() not in stored
-    assert issued.id.encode() in stored
+    assert issued.secret.encode() not in stored(place)
+    assert issued.id.encode() in stored(place)
     assert issued.secret not in str(tables.list_credentials())
 
 
@@ -142,17 +153,6 @@ def test_single_values_are_kept_and_the_schema_tag_is_not_for_sale(tables: Table
     assert tables.meta("schema") == str(SCHEMA_VERSION)
     with pytest.raises(TablesError, match="belongs to the tables"):
         tables.set_meta("schema", "9")
-
-
-@pytest.mark.parametrize("version", [str(SCHEMA_VERSION + 1), "later"])
-def test_tables_of_a_newer_program_are_refused_untouched(tmp_path: Path, version: str) -> None:
-    path = tmp_path / "tables.db"
-    Tables.open(path).close()
-    with sqlite3.connect(path) as raw:
-        raw.execute("update meta set value = ? where key = 'schema'", (version,))
-    raw.close()
-    with pytest.raises(TablesError, match=f"version {version}; this program knows versions up to {SCHEMA_VERSION}"):
-        Tables.open(path)
 
 
 def test_a_file_that_is_no_database_and_a_place_that_does_not_exist_are_refused_with_words(tmp_path: Path) -> None:

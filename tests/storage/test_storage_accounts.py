@@ -1,22 +1,17 @@
 """Accounts beside the journal: keys of every kind, people and passwords, sessions, approval by a second person."""
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from suyuan.catalogue.catalogue import Catalogue
 from suyuan.ledger.privacy import Privacy
-from suyuan.storage import tables as tables_module
 from suyuan.storage.credentials import within_networks
 from suyuan.storage.passwords import check_password, hash_password, password_fault
-from suyuan.storage.tables import SCHEMA_VERSION, Tables, TablesError
+from suyuan.storage.tables import Tables, TablesError
 
-VERSION_1 = Path(__file__).parent / "data" / "tables-version-1.sql"
 PHARMACY = "P44010000001"
 PASSWORD = "one box, one code"
 
@@ -27,73 +22,17 @@ def privacy() -> Privacy:
 
 
 @pytest.fixture
-def tables(tmp_path: Path, privacy: Privacy) -> Iterator[Tables]:
-    with Tables.open(tmp_path / "tables.db", privacy) as opened:
+def tables(place: str, privacy: Privacy) -> Iterator[Tables]:
+    with Tables.open(place, privacy) as opened:
         yield opened
 
 
-@pytest.fixture
-def from_version_1(tmp_path: Path) -> Path:
-    """A file as the program wrote it before there were passwords."""
-    path = tmp_path / "old.db"
-    with sqlite3.connect(path) as raw:
-        raw.executescript(VERSION_1.read_text(encoding="utf-8"))
-    raw.close()
-    return path
-
-
-def test_tables_of_version_1_come_up_to_date_and_everybody_is_still_known(
-    from_version_1: Path, privacy: Privacy
-) -> None:
-    for _ in range(2):  # the second opening finds nothing left to do
-        with Tables.open(from_version_1, privacy) as tables:
-            assert tables.meta("schema") == str(SCHEMA_VERSION)
-            assert tables.meta("node") == "440000"
-            assert tables.check_credential("0123456789abcdef", "an-old-secret-of-version-1") == PHARMACY
-            assert tables.check_credential("fedcba9876543210", "an-old-secret-of-version-1") is None
-            assert [(one.name, one.role, one.disabled) for one in tables.list_people()] == [
-                ("li", "inspector", False),
-                ("old", "clerk", True),
-            ]
-            assert len(tables.load_catalogue().delegations) == 1
-            assert Catalogue(tables.load_catalogue()).content.parties[0].name == "示例药房"
-
-
-def test_an_upgrade_that_was_cut_off_begins_anew(
-    from_version_1: Path, privacy: Privacy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = tables_module.STEPS[1]
-
-    def cut_off(connection: sa.Connection) -> None:
-        step(connection)
-        raise RuntimeError("the power failed")
-
-    with monkeypatch.context() as patch:
-        patch.setitem(tables_module.STEPS, 1, cut_off)
-        with pytest.raises(RuntimeError, match="power"):
-            Tables.open(from_version_1, privacy)
-    with Tables.open(from_version_1, privacy) as tables:
-        assert tables.meta("schema") == str(SCHEMA_VERSION)
-        assert tables.list_credentials()
-
-
-def test_an_old_key_signs_nothing_until_it_is_replaced(from_version_1: Path, privacy: Privacy) -> None:
-    with Tables.open(from_version_1, privacy) as tables:
-        old = tables.find_credential("0123456789abcdef")
-        assert old is not None
-        assert tables.secret_of(old) is None
-        issued = tables.replace_credential(old.id, timedelta(days=7))
-        new = tables.find_credential(issued.id)
-        assert new is not None
-        assert tables.secret_of(new) == issued.secret.encode()
-
-
-def test_a_secret_is_sealed_and_opens_with_the_nodes_own_key_alone(tables: Tables, tmp_path: Path) -> None:
+def test_a_secret_is_sealed_and_opens_with_the_nodes_own_key_alone(tables: Tables, place: str, tmp_path: Path) -> None:
     issued = tables.create_credential(PHARMACY)
     kept = tables.find_credential(issued.id)
     assert kept is not None
     assert tables.secret_of(kept) == issued.secret.encode()
-    with Tables.open(tmp_path / "tables.db", Privacy(b"p" * 32, b"x" * 16)) as elsewhere:
+    with Tables.open(place, Privacy(b"p" * 32, b"x" * 16)) as elsewhere:
         assert elsewhere.secret_of(kept) is None
     assert issued.secret.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
@@ -112,14 +51,14 @@ def test_a_replaced_key_is_good_until_the_overlap_ends_and_the_new_one_at_once(t
 
 
 def test_a_revocation_by_another_process_is_seen_within_seconds_and_one_of_our_own_at_once(
-    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: Tables, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = tables.create_credential(PHARMACY), tables.create_credential(PHARMACY)
     for key in (first, second):
         assert tables.check_credential(key.id, key.secret) == PHARMACY
     tables.revoke(first.id)
     assert tables.check_credential(first.id, first.secret) is None
-    with Tables.open(tmp_path / "tables.db") as command_line:
+    with Tables.open(place) as command_line:
         command_line.revoke(second.id)
     monkeypatch.setattr(tables, "_remembered_until", 0.0)  # as when those seconds have passed
     assert tables.check_credential(second.id, second.secret) is None

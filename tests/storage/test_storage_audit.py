@@ -7,18 +7,25 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
-from suyuan.storage.audit import AuditBroken, AuditRecord, Line
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "audit.sqlite"
+from suyuan.storage.audit import HEAD, AuditBroken, AuditRecord, Line, head_of
+from suyuan.storage.database import engine_at, is_server
+from suyuan.storage.tables import Tables
 
 
 @pytest.fixture
-def record(path: Path) -> Iterator[AuditRecord]:
+def path(place: str) -> str:
+    """A file that is not there yet, and a database with tables."""
+    if is_server(place):
+        Tables.open(place).close()
+    return place
+
+
+@pytest.fixture
+def record(path: str) -> Iterator[AuditRecord]:
     opened = AuditRecord.open(path)
     for number in range(1, 8):
         opened.append("trace.read", f"box {number}", f"case {number}", who="li", role="inspector")
@@ -26,8 +33,14 @@ def record(path: Path) -> Iterator[AuditRecord]:
     opened.close()
 
 
-def tampered(path: Path, *statements: str) -> None:
+def tampered(path: str, *statements: str) -> None:
     """Somebody with the file and a tool takes the guards off and changes it."""
+    if is_server(path):
+        with psycopg.connect(path) as connection:
+            connection.execute("ALTER TABLE audit_lines DISABLE TRIGGER ALL")
+            for statement in statements:
+                connection.execute(statement.replace("lines", "audit_lines").encode())
+        return
     with sqlite3.connect(path) as raw:
         raw.execute("DROP TRIGGER lines_stay")
         raw.execute("DROP TRIGGER lines_remain")
@@ -66,14 +79,14 @@ def test_a_whole_record_verifies_and_tells_its_head(record: AuditRecord) -> None
     ],
 )
 def test_a_line_altered_dropped_moved_or_cut_off_is_found(
-    record: AuditRecord, path: Path, statements: list[str], fault: str
+    record: AuditRecord, path: str, statements: list[str], fault: str
 ) -> None:
     head = record.verify().head
     tampered(path, *statements)
     assert any(fault in found for found in record.verify(head).faults)
 
 
-def test_a_record_written_anew_from_the_first_line_is_found_by_a_head_noted_earlier(path: Path, tmp_path: Path) -> None:
+def test_a_record_written_anew_from_the_first_line_is_found_by_a_head_noted_earlier(path: str, tmp_path: Path) -> None:
     first, second = AuditRecord.open(path), AuditRecord.open(tmp_path / "forged.sqlite")
     first.append("trace.read", "box 1", "case 1")
     second.append("trace.read", "box 1", "case 2")
@@ -83,15 +96,17 @@ def test_a_record_written_anew_from_the_first_line_is_found_by_a_head_noted_earl
     second.close()
 
 
-def test_the_file_itself_refuses_to_change_or_lose_a_line(record: AuditRecord, path: Path) -> None:
-    raw = sqlite3.connect(path)
-    for statement in ("UPDATE lines SET who = 'nobody'", "DELETE FROM lines"):
-        with pytest.raises(sqlite3.DatabaseError, match="lines are never"):
-            raw.execute(statement)
-    raw.close()
+def test_the_file_itself_refuses_to_change_or_lose_a_line(record: AuditRecord, path: str) -> None:
+    table = "audit_lines" if is_server(path) else "lines"
+    engine = engine_at(path)
+    for statement in (f"UPDATE {table} SET who = 'nobody'", f"DELETE FROM {table}"):
+        with pytest.raises(sa.exc.DBAPIError, match="lines are never"), engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    assert record.verify().lines == 7
 
 
-def test_threads_and_openings_write_one_chain(record: AuditRecord, path: Path) -> None:
+def test_threads_and_openings_write_one_chain(record: AuditRecord, path: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: record.append("many", str(number)), range(100)))
     other = AuditRecord.open(path)
@@ -102,13 +117,22 @@ def test_threads_and_openings_write_one_chain(record: AuditRecord, path: Path) -
     other.close()
 
 
-def test_the_head_is_kept_elsewhere_with_every_line(path: Path) -> None:
+def test_the_head_is_kept_elsewhere_with_every_line_of_a_file(tmp_path: Path) -> None:
     heads: list[str] = []
-    record = AuditRecord.open(path, heads.append)
+    record = AuditRecord.open(tmp_path / "audit.sqlite", heads.append)
     record.append("one", "x")
     record.append("two", "y")
     assert heads == [f"{line.number} {line.hash}" for line in record.lines()]
     record.close()
+
+
+def test_a_database_keeps_the_head_with_the_line(database: str) -> None:
+    with Tables.open(database) as tables:
+        record = AuditRecord.open(database)
+        for action in ("one", "two"):
+            line = record.append(action, "x")
+            assert tables.meta(HEAD) == head_of(line)
+        record.close()
 
 
 def test_lines_are_found_from_the_latest_back(record: AuditRecord) -> None:
@@ -125,9 +149,8 @@ def test_lines_are_found_from_the_latest_back(record: AuditRecord) -> None:
 
 KILLED = """
 import os, sys
-from pathlib import Path
 from suyuan.storage.audit import AuditRecord
-record = AuditRecord.open(Path(sys.argv[1]))
+record = AuditRecord.open(sys.argv[1])
 for number in range(20):
     line = record.append("trace.read", str(number))
     os.write(1, f"{line.number} {line.hash}\\n".encode())
@@ -135,8 +158,8 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_what_was_recorded_before_a_kill_is_there_after_it(path: Path) -> None:
-    ran = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False, text=True)
+def test_what_was_recorded_before_a_kill_is_there_after_it(path: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", KILLED, path], capture_output=True, check=False, text=True)
     assert ran.returncode == -9
     heads = ran.stdout.splitlines()
     assert len(heads) == 20
@@ -145,7 +168,39 @@ def test_what_was_recorded_before_a_kill_is_there_after_it(path: Path) -> None:
     record.close()
 
 
-def test_a_file_that_is_no_record_is_refused_with_words(path: Path) -> None:
+MANY = """
+import sys
+from suyuan.storage.audit import AuditRecord
+record = AuditRecord.open(sys.argv[1])
+for number in range(25):
+    record.append("many", f"{sys.argv[2]} {number}")
+record.close()
+"""
+
+
+def test_processes_write_one_chain(path: str) -> None:
+    command = [sys.executable, "-c", MANY, path]
+    running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
+    assert [one.wait() for one in running] == [0, 0, 0]
+    record = AuditRecord.open(path)
+    assert record.verify().faults == []
+    assert record.verify().lines == 75
+    record.close()
+
+
+def test_a_file_that_is_no_record_is_refused_with_words(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
     path.write_bytes(b"this is no database at all" * 100)
     with pytest.raises(AuditBroken, match="cannot be opened"):
         AuditRecord.open(path)
+
+
+def test_a_line_that_cannot_be_written_is_refused_with_words(path: str) -> None:
+    record = AuditRecord.open(path)
+    engine = engine_at(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {'audit_lines' if is_server(path) else 'lines'}")
+    engine.dispose()
+    with pytest.raises(AuditBroken, match="cannot be written"):
+        record.append("trace.read", "box 1", "case 1")
+    record.close()

@@ -1,0 +1,137 @@
+"""Where tables are kept: a SQLite file, or a PostgreSQL that several processes share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+SERVER = "postgresql://"
+IN_MEMORY = ":memory:"
+
+CONNECT_SECONDS = 5
+"""How long a server may take to answer a new connection."""
+SILENT_MILLISECONDS = 10_000
+"""How long a server may be silent in the middle of an exchange before the connection counts as lost."""
+CONNECTIONS = 4
+CONNECTIONS_MORE = 12
+"""Connections that a process keeps, and opens besides while it has to."""
+
+_CHANGING = 0x5375_7975_616E
+"""The number of the advisory lock under which the tables are made and changed: `Suyuan`."""
+
+
+def is_server(address: str | Path) -> bool:
+    """Whether this is the address of a PostgreSQL, and no path."""
+    return str(address).startswith(SERVER)
+
+
+def place_of(address: str | Path) -> str:
+    """An address as it may be shown: without its password."""
+    if not is_server(address):
+        return str(address)
+    try:
+        told = conninfo_to_dict(str(address))
+    except psycopg.ProgrammingError:
+        return "the database of the setting"
+    return f"the database {told.get('dbname', '')} at {told.get('host', 'this machine')}:{told.get('port', 5432)}"
+
+
+def engine_at(address: str | Path) -> sa.Engine:
+    """Connections to a SQLite file, a SQLite in memory (one connection for all threads), or a PostgreSQL.
+
+    A connection that was lost is noticed before it is used again, so that who comes after a failure sees none.
+    """
+    if is_server(address):
+        return sa.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: connect(str(address)),
+            pool_pre_ping=True,
+            pool_size=CONNECTIONS,
+            max_overflow=CONNECTIONS_MORE,
+            pool_timeout=CONNECT_SECONDS,
+        )
+    url = sa.URL.create("sqlite", database=str(address))
+    if str(address) == IN_MEMORY:
+        engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = sa.create_engine(url)
+
+    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
+        """Readers beside one writer, and every commit on disk before it returns."""
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    sa.event.listen(engine, "connect", prepare)
+    return engine
+
+
+def connect(address: str, **options: Any) -> psycopg.Connection[Any]:  # noqa: ANN401  the driver's own options
+    """A connection to a PostgreSQL; one that does not answer is given up after some seconds.
+
+    Raises:
+        psycopg.OperationalError: it cannot be reached, or lets nobody in.
+    """
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MILLISECONDS}
+    return psycopg.connect(address, **patience, **options)
+
+
+def alone(connection: sa.Connection) -> None:
+    """From here to the end of the transaction nobody else makes or changes tables."""
+    if connection.dialect.name == "sqlite":
+        # Its driver begins before values are written only, not before columns are added: an upgrade that
+        # is cut off must leave nothing, and of two at the same time one must find nothing left to do.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHANGING)))
+
+
+def or_else(
+    connection: sa.Connection,
+    table: sa.Table,
+    row: dict[str, Any],
+    changes: dict[str, Any] | None = None,
+    where: sa.ColumnElement[bool] | None = None,
+) -> Any:  # noqa: ANN401  each database has a type of its own for it
+    """The statement that inserts a row, or else changes the one under its key: to this one, or by `changes`.
+
+    Of several at the same time one inserts, and the others change.
+    """
+    insert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table).values(row)
+    key = [column.name for column in table.primary_key]
+    rest = changes or {name: insert.excluded[name] for name in row if name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=rest, where=where)
+
+
+def after_creation(table: sa.Table, *statements: str) -> None:
+    """On a PostgreSQL, what SQLAlchemy has no words for."""
+    for statement in statements:
+        added: Callable[..., Any] = sa.DDL
+        sa.event.listen(table, "after_create", added(statement).execute_if(dialect="postgresql"))
+
+
+METADATA = sa.MetaData()
+META = sa.Table(
+    "meta",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""Single values beside the tables."""
+
+
+def value_of(connection: sa.Connection, key: str) -> str | None:
+    """A single value; None where there is none."""
+    value: str | None = connection.execute(sa.select(META.c.value).where(META.c.key == key)).scalar()
+    return value
+
+
+def keep_value(connection: sa.Connection, key: str, value: str) -> None:
+    """Keep a single value; who else keeps one under this key waits for the end of the transaction."""
+    connection.execute(or_else(connection, META, {"key": key, "value": value}))
