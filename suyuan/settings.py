@@ -104,54 +104,6 @@ def toml_of(settings: Mapping[str, object]) -> str:
     return "".join(f"{name} = {value}\n" for name, value in written.items())
 
 
-def settings_written(folder: Path) -> dict[str, Any]:
-    """What stands in a node's file of settings, without what the environment says.
-
-    Raises:
-        SettingsWrong: the file is not TOML.
-    """
-    return _written(folder / FILE)
-
-
-def toml_of(settings: Mapping[str, object]) -> str:
-    """Settings as the text of their file."""
-    # A JSON text is a TOML basic string, but for one sign that TOML does not take as it is.
-    written = {name: msgspec.json.encode(value).decode().replace("\x7f", "\\u007F") for name, value in settings.items()}
-    return "".join(f"{name} = {value}\n" for name, value in written.items())
-
-
-def _written(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsWrong(f"{path} cannot be read: {error}") from error
-
-
-def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that hold for a node in this folder.
-
-    Raises:
-        SettingsWrong: an unknown name, a value of the wrong type, or a file that is not TOML.
-    """
-    path = folder / FILE
-    values = dict(_written(path))
-    names = Settings.__struct_fields__
-    for name in names:
-        if PREFIX + name.upper() in environment:
-            values[name] = environment[PREFIX + name.upper()]
-    unknown = sorted(set(values) - set(names))
-    if unknown:
-        raise SettingsWrong(f"{path}: no such setting: {', '.join(unknown)}; there are: {', '.join(names)}")
-    try:
-        settings = msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsWrong(f"a setting in {path} or the environment cannot be used: {error}") from error
-    _check(settings)
-    return settings
-
-
 def _written(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
