@@ -48,6 +48,7 @@ MAKER = "M11010000001"
 START, AT = 1_767_229_200_000_000, "2026-01-01 09:00:00"
 """When all boxes were made: µs UTC, and the same in Beijing."""
 CLAIM_CODES = 5
+CLAIM_THREADS = 64
 
 
 class Measure(msgspec.Struct, kw_only=True):
@@ -264,20 +265,25 @@ def _event(key: str, number: str, document: str, **fields: Any) -> Event:  # noq
 def bulk(node: Node, codes: Codes, home: Path, sold: list[int], say: Say) -> Measure:
     """Sale scans of these boxes from a CSV file: read, recognised, judged, durable."""
     say(f"bulk: {len(sold):,} sale scans from a CSV file")
-    path = _sales_file(home / "sales.csv", codes, sold)
+    taken, seconds = upload_sales(node, sales_file(home / "sales.csv", codes, sold))
+    say("the bare engine beside it")
+    raw, note = raw_rate(node, [f"trace20:{codes[box]}" for box in sold])
+    return measured("bulk upload, CSV → verdicts → durable", taken / seconds, "codes/s", note, raw)
+
+
+def upload_sales(node: Node, path: Path) -> tuple[int, float]:
+    """Take a file of sales in; answers its records and the seconds."""
     gc.collect()
     taken = 0
     begun = time.perf_counter()
     for document, outcome in node.take_all(tables.read_table(path, INSTITUTION), INSTITUTION):
         assert not outcome.fatal, outcome.fatal
         taken += len(document.records)
-    seconds = time.perf_counter() - begun
-    say("the bare engine beside it")
-    raw, note = raw_rate(node.journal, [f"trace20:{codes[box]}" for box in sold])
-    return measured("bulk upload, CSV → verdicts → durable", taken / seconds, "codes/s", note, raw)
+    return taken, time.perf_counter() - begun
 
 
-def _sales_file(path: Path, codes: Codes, sold: list[int]) -> Path:
+def sales_file(path: Path, codes: Codes, sold: list[int]) -> Path:
+    """A table in which these boxes are sold."""
     with path.open("w") as out:
         out.write("kind,code,event_time,receipt,product,quantity\n")
         for number, box in enumerate(sold):
@@ -290,7 +296,7 @@ def _stages(node: Node, codes: Codes, home: Path, say: Say) -> list[Measure]:
     """Where the time of a bulk upload goes: the steps of `intake`, one after the other, in CPU time of this thread."""
     say("the stages of a bulk upload")
     sold = codes.random(Random(4), min(STAGED, codes.boxes))
-    path = _sales_file(home / "stages.csv", codes, sold)
+    path = sales_file(home / "stages.csv", codes, sold)
     spent: dict[str, float] = {}
     last = time.thread_time()
 
@@ -319,13 +325,25 @@ def _stages(node: Node, codes: Codes, home: Path, say: Say) -> list[Measure]:
 
 def claim_all(node: Node, codes: Codes, sold: list[int], say: Say, first: int = 0) -> list[Measure]:
     """Claims of 5 of these boxes each, from 64 threads, message in, answer out, each durable before it is answered."""
-    claims = len(sold) // CLAIM_CODES
-    say(f"claims: {claims:,} of {CLAIM_CODES} codes, 64 threads")
-    messages = [
-        claim_message(first + number, [codes[box] for box in sold[number * CLAIM_CODES : (number + 1) * CLAIM_CODES]])
-        for number in range(claims)
+    messages = claim_messages(codes, sold, first)
+    say(f"claims: {len(messages):,} of {CLAIM_CODES} codes, {CLAIM_THREADS} threads")
+    times, refused, seconds = settle(node, messages, CLAIM_THREADS)
+    rate, p99 = len(messages) / seconds, times[int(len(times) * 0.99)] * 1000
+    note = f"median {times[len(times) // 2] * 1000:.1f} ms; refused as sold before: {refused}"
+    return [
+        measured("claims of 5 codes, 64 threads", rate, "claims/s", note),
+        measured("claims of 5 codes, p99", p99, "ms"),
     ]
-    share = [messages[worker::64] for worker in range(64)]
+
+
+def claim_messages(codes: Codes, sold: list[int], first: int) -> list[bytes]:
+    """A hospital's claims of 5 of these boxes each, numbered from `first` on."""
+    groups = [sold[at : at + CLAIM_CODES] for at in range(0, len(sold), CLAIM_CODES)]
+    return [claim_message(first + number, [codes[box] for box in group]) for number, group in enumerate(groups)]
+
+
+def settle(node: Node, messages: list[bytes], threads: int) -> tuple[list[float], int, float]:
+    """Settle claims from so many threads; answers their times, sorted, how many were refused, and the seconds."""
     times: list[float] = []
     refused: list[bytes] = []
 
@@ -338,21 +356,16 @@ def claim_all(node: Node, codes: Codes, sold: list[int], say: Say, first: int = 
             if b'"infcode":0' not in answer:
                 refused.append(answer)
 
-    threads = [threading.Thread(target=client, args=(own,)) for own in share]
+    clients = [threading.Thread(target=client, args=(messages[worker::threads],)) for worker in range(threads)]
     begun = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for one in clients:
+        one.start()
+    for one in clients:
+        one.join()
     seconds = time.perf_counter() - begun
-    assert not refused or len(refused) < claims, refused[0]
-    times.sort()
-    rate, p99 = claims / seconds, times[int(len(times) * 0.99)] * 1000
-    note = f"median {times[len(times) // 2] * 1000:.1f} ms; refused as sold before: {len(refused)}"
-    return [
-        measured("claims of 5 codes, 64 threads", rate, "claims/s", note),
-        measured("claims of 5 codes, p99", p99, "ms"),
-    ]
+    assert len(times) == len(messages), "a client ended early"
+    assert len(refused) < len(messages), refused[0]
+    return sorted(times), len(refused), seconds
 
 
 def claim_message(number: int, codes: list[str]) -> bytes:

@@ -23,6 +23,8 @@ from suyuan.catalogue.parties import Party
 from suyuan.formats import nhsa
 from suyuan.intake import take_together
 from suyuan.node import Node
+from suyuan.portals.figures import used_by
+from suyuan.storage.rocks import MIB
 from suyuan.views.apart import ViewsApart
 
 CLIENTS = 64
@@ -54,11 +56,11 @@ NAMES = {
 }
 
 
-class _Server:
+class Server:
     """The server as a process, and what the system says of it."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "suyuan", "serve", "--dir", str(folder), "--port", "0"]
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "suyuan", "serve", "--dir", str(folder), "--port", "0", *arguments]
         self._log = (folder.parent / "server.log").open("w")
         self._process = subprocess.Popen(  # noqa: S603  our own server
             command, stdout=subprocess.PIPE, stderr=self._log, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -73,8 +75,12 @@ class _Server:
 
     def memory_mib(self) -> float:
         """Memory in use (RSS)."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+        return used_by(self.process)[0] / MIB
+
+    @property
+    def process(self) -> int:
+        """Its id in the system."""
+        return self._process.pid
 
     def processor_seconds(self) -> float:
         """CPU time of all its threads so far."""
@@ -94,8 +100,8 @@ class _Server:
         self._log.close()
 
 
-class _Bench:
-    """One run on one node."""
+class Field:
+    """A node full of boxes, its server and whoever sends to it."""
 
     def __init__(self, home: Path, boxes: int, say: Say) -> None:
         self.home = home
@@ -111,13 +117,24 @@ class _Bench:
         """Shape → stage → µs CPU a document."""
         self.lists_apart = False
         """Whether the server leaves the views to another process."""
-        self.server: _Server
+        self.server: Server
 
     def prepare(self, count: int) -> None:
-        """A node full of boxes, with keys for both sellers; and what it does without HTTP."""
+        """A node full of boxes; and what it does without HTTP."""
+        with self.stocked() as node:
+            for name in ("nhsa sale", "nhsa claim"):
+                self.alone[name] = self._in_process(node, name, count)
+                node.views.catch_up()
+                self.say(f"{name}: stage by stage")
+                messages = self._messages(name, count)
+                self.stages[name] = spent_by_stage(node, messages, SHAPES[name].party, TOGETHER)
+
+    @contextmanager
+    def stocked(self, settings: str = SETTINGS) -> Iterator[Node]:
+        """A new node full of boxes, with keys for both sellers; closed again afterwards."""
         folder = self.home / "node"
         folder.mkdir()
-        (folder / "suyuan.toml").write_text(SETTINGS)
+        (folder / "suyuan.toml").write_text(settings)
         with Node.open(folder) as node:
             content = self.codes.catalogue()
             content.parties += [
@@ -131,13 +148,9 @@ class _Bench:
                 self.keys[party] = f"{issued.id}.{issued.secret}"
             fill(node, self.codes, self.say)
             self.lists_apart = isinstance(node.views, ViewsApart)
+            self.say("the lists follow")
             node.views.catch_up()
-            for name in ("nhsa sale", "nhsa claim"):
-                self.alone[name] = self._in_process(node, name, count)
-                node.views.catch_up()
-                self.say(f"{name}: stage by stage")
-                messages = self._messages(name, count)
-                self.stages[name] = spent_by_stage(node, messages, SHAPES[name].party, TOGETHER)
+            yield node
 
     def _in_process(self, node: Node, name: str, count: int) -> float:
         """Message bytes in, answer bytes out, durable, in one thread: what HTTP is added to."""
@@ -301,12 +314,12 @@ def run(
 ) -> Bench:
     """Measure everything on a fresh node of `boxes` boxes; its folder is removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="suyuan-bench-", dir=folder))
-    bench = _Bench(home, boxes, say)
+    bench = Field(home, boxes, say)
     seconds = max(2.0, requests / 1_000)
     try:
         told = machine(home.parent)
         bench.prepare(min(requests, 4_000))
-        bench.server = _Server(home / "node")
+        bench.server = Server(home / "node")
         try:
             alive = _generator(bench, requests)
             for name in NAMES:
@@ -323,7 +336,7 @@ def run(
     return Bench(machine=told, boxes=boxes, measures=bench.measures)
 
 
-def _generator(bench: _Bench, requests: int) -> float:
+def _generator(bench: Field, requests: int) -> float:
     """How much faster the load is than the server at the least of requests; answers the server's CPU µs for one."""
     bench.say("the load against the server's least answer")
     bench.load("alive", WARM_REQUESTS)

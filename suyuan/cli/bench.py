@@ -52,12 +52,9 @@ def bench(
 
 
 def _at_sizes(asked: "Course", scratch: Path | None, format: Format) -> int:  # noqa: A002  the option's name
-    from suyuan.bench.sizes import DatabaseUsed, columns, rows, run  # noqa: PLC0415  loads everything
+    from suyuan.bench.sizes import columns, rows, run  # noqa: PLC0415  loads everything
 
-    try:
-        done = run(asked, folder=scratch, say=lambda words: warn(f"… {words}"))
-    except DatabaseUsed as error:
-        raise cyclopts.ValidationError(msg=str(error)) from error
+    done = run(asked, folder=scratch, say=lambda words: warn(f"… {words}"))
     if format == "json":
         print_json(done)
     else:
@@ -84,6 +81,57 @@ def http(
 
     done = run(boxes, requests, minutes=minutes, profile=profile, folder=scratch, say=lambda words: warn(f"… {words}"))
     return _show(done, format)
+
+
+@app.command
+def cluster(
+    *,
+    database: Annotated[str, cyclopts.Parameter(help="An empty database, which stays filled: postgresql://…")],
+    processes: Annotated[int, cyclopts.Parameter(help="Processes that work on it at once.")] = 4,
+    boxes: Annotated[int, cyclopts.Parameter(help="Boxes in the ledger before anything is measured.")] = 1_000_000,
+    sales: Annotated[int, cyclopts.Parameter(help="Sale scans of all processes together.")] = 200_000,
+    claims: Annotated[int, cyclopts.Parameter(help="Claims of 5 codes of all processes together.")] = 20_000,
+    scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the folders of the processes are made.")] = None,
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Measure bulk uploads and claims of several processes on one PostgreSQL database or Citus cluster.
+
+    Exit code 1 where a budget is not met. Nothing else should run on the machine meanwhile.
+    """
+    if processes < 1 or boxes < sales + claims * 5:
+        words = (
+            f"--boxes {boxes} must be at least --sales {sales} and five times --claims {claims}, of 1 process or more"
+        )
+        raise cyclopts.ValidationError(msg=words)
+    from suyuan.bench.cluster import Plan, run  # noqa: PLC0415  loads everything
+
+    plan = Plan(database=database, processes=processes, boxes=boxes, sales=sales, claims=claims)
+    done = run(plan, folder=scratch, say=lambda words: warn(f"… {words}"))
+    return _show(done, format)
+
+
+@app.command
+def soak(
+    *,
+    minutes: Annotated[int, cyclopts.Parameter(help="How long.")] = 10,
+    rate: Annotated[float, cyclopts.Parameter(help="Requests a second, evenly: sales, claims and checks.")] = 100,
+    scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the node of the bench is made and removed.")] = None,
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Load a server evenly for a long time and watch memory, open files, threads and times, minute by minute.
+
+    Exit code 1 where something of it goes on growing through the second half.
+    """
+    from suyuan.bench.soak import COLUMNS, rows, run  # noqa: PLC0415  loads everything
+
+    done = run(minutes, rate, folder=scratch, say=lambda words: warn(f"… {words}"))
+    if format == "json":
+        print_json(done)
+    else:
+        say("  ".join(f"{name}: {value}" for name, value in done.machine.items()))
+        print_table(COLUMNS, rows(done), f"{done.rate:,.0f} requests a second")
+        say("; ".join(done.leaks) or "nothing went on growing")
+    return 1 if done.leaks else 0
 
 
 def _show(done: "Bench", format: Format) -> int:  # noqa: A002  the option's name
