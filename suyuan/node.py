@@ -26,19 +26,22 @@ from suyuan.settlement.policy import PRESETS
 from suyuan.storage.audit import FILE as AUDIT
 from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.memory import MemoryJournal
+from suyuan.storage.packed import batch_parts
 from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
 from suyuan.views import VIEWS
-from suyuan.views.apart import ViewsApart
+from suyuan.views.apart import StoredFeed, ViewsApart
 
 if TYPE_CHECKING:
     from suyuan.intake import Desk
+    from suyuan.lake.lake import Lake
 
 SECRETS = "secrets.json"
 JOURNAL = "journal"
 TABLES = "tables.sqlite"
 LISTS = "views.sqlite"
+LAKE = "lake"
 DATABASE = "DATABASE"
 """Stands in a folder whose journal is in a database, and names that record: another one is not taken for it."""
 IMPORTING = "IMPORTING"
@@ -190,6 +193,36 @@ class Node:
         """Who opened personal data or changed an account; opened when somebody first does."""
         path = self.folder / AUDIT if self.settings.engine != "memory" else None
         return AuditRecord.open(path, lambda head: self.tables.set_meta(HEAD, head))
+
+    @cached_property
+    def salt_key(self) -> bytes:
+        """From which the salts of proofs are made."""
+        return self.privacy.mark("salts of proofs", "1")
+
+    @cached_property
+    def lake(self) -> "Lake":
+        """The journal's facts as columns.
+
+        Raises:
+            NodeUnusable: the journal is forgotten at the end of the process; there is nothing to seal.
+        """
+        from suyuan.lake.lake import Lake, Source  # noqa: PLC0415  half a second that most commands do without
+        from suyuan.proof.leaf import hidden_places  # noqa: PLC0415  likewise
+
+        if self.settings.engine == "memory":
+            raise NodeUnusable("the engine memory forgets its journal: there is nothing to seal")
+        hidden = lambda: hidden_places(self.catalogue.content)  # noqa: E731  it changes with the catalogue
+        return Lake(self.folder / LAKE, Source(self.batches, self.salt_key, hidden, self.ledger.clock))
+
+    def batches(self, position: bytes | None, limit: int) -> tuple[list[tuple[int, bytes]], bytes]:
+        """The feed after a position as stored: number of events and their MessagePack, batch by batch.
+
+        Raises:
+            ValueError: the position is none of this journal's.
+        """
+        assert isinstance(self.journal, StoredFeed), "every engine gives its feed as stored"
+        records, reached = self.journal.stored_since(position, limit)
+        return list(map(batch_parts, records)), reached
 
     @cached_property
     def signer(self) -> Signer:

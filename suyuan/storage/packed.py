@@ -112,6 +112,14 @@ def batch_size(record: bytes) -> int:
     return count
 
 
+def batch_parts(record: bytes) -> tuple[int, bytes]:
+    """Number of events of a batch, and the packed events one after the other."""
+    version, _, count = _batch_head.unpack_from(record)
+    if version != STORED_VERSION:
+        raise _unknown_version("batch", version)
+    return count, record[_batch_head.size :]
+
+
 def chunk_key(key: str, number: int) -> bytes:
     """Where the chunk `number`, from 0, of a history's spilled events is stored."""
     return key.encode() + number.to_bytes(4, "big")

@@ -1,0 +1,153 @@
+"""Questions over the lake in SQL: DuckDB here, and the same text on Spark where one machine is too small."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from suyuan.lake.columns import LATER, SCHEMA_OF_ROWS
+from suyuan.lake.manifest import LakeRefusal, Manifest, read_manifest, reading
+from suyuan.lake.questions import QUESTIONS, VIEWS
+
+MEMORY_MB = 2_048
+"""What a question may take of the memory; more goes to disk."""
+SECONDS = 600
+"""A question that takes longer is ended."""
+ROWS = 1_000_000
+"""Rows of one answer; what a reader takes in ends long before."""
+
+_TYPES = {"Int64": "BIGINT", "Boolean": "BOOLEAN", "Date": "DATE", "String": "VARCHAR", "List(String)": "VARCHAR[]"}
+# Spark's name for the same function, so that a question about `refs` reads alike.
+_MACROS = "CREATE MACRO get_json_object(document, path) AS json_extract_string(document, path)"
+
+
+class Rows(NamedTuple):
+    """An answer."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    cut: bool = False
+    """Whether there were more rows than asked for."""
+
+
+class QuestionRefused(Exception):  # noqa: N818  the reader's word for it
+    """A question that cannot be asked, or took too much; the words say why."""
+
+
+def sql_of(question: str) -> str:
+    """The SQL of a kept question by its name; anything else is SQL itself."""
+    kept = QUESTIONS.get(question.strip())
+    return kept.sql if kept else question
+
+
+def ask(
+    folder: Path,
+    question: str,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    *,
+    rows: int = ROWS,
+    memory_mb: int = MEMORY_MB,
+    seconds: float = SECONDS,
+) -> Rows:
+    """Answer a question, SQL or the name of a kept one, over the views `events`, `boxes` and `sealed`.
+
+    It can read these and nothing else: no file, no network, and it can change nothing. `parameters` fill `?` or
+    `$name`.
+
+    Raises:
+        QuestionRefused: it is not one SELECT, is wrong, or took too long.
+        LakeRefusal: the lake cannot be read, or a file of it is damaged.
+    """
+    sql = sql_of(question)
+    _check(sql)
+    with opened(folder, memory_mb=memory_mb) as (connection, _):
+        timer = threading.Timer(seconds, connection.interrupt)
+        timer.start()
+        try:
+            answer = connection.execute(sql, parameters or None)
+            found = answer.fetchmany(rows + 1)
+            names = [column[0] for column in answer.description or ()]
+        except duckdb.InterruptException:
+            raise QuestionRefused(f"the question took longer than {seconds:g} seconds and was ended") from None
+        finally:
+            timer.cancel()
+    return Rows(names, found[:rows], len(found) > rows)
+
+
+@contextmanager
+def opened(folder: Path, *, memory_mb: int = MEMORY_MB) -> Iterator[tuple[duckdb.DuckDBPyConnection, Manifest]]:
+    """A DuckDB that sees the lake and nothing else, and the manifest it sees it by; files stay while it is open."""
+    with reading(folder):
+        manifest = read_manifest(folder)
+        paths = [folder / file.name for file in manifest.files]
+        try:
+            with connected(folder, paths, memory_mb=memory_mb) as connection:
+                connection.execute(f"SET allowed_paths = {_listed(paths)}")
+                # What it spills stays within the folder; nothing else may be read, written or loaded.
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
+                for name, sql in VIEWS.items():
+                    connection.execute(f"CREATE VIEW {name} AS {sql}")
+                yield connection, manifest
+        except duckdb.Error as error:
+            raise _refusal(folder, manifest, error) from error
+
+
+@contextmanager
+def connected(folder: Path, paths: Sequence[Path], *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the view `sealed`: every row of these files, of this schema whatever theirs is."""
+    connection = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "temp_directory": str(folder / "spill")})
+    try:
+        connection.execute(_MACROS)
+        connection.execute(f"CREATE VIEW sealed AS {_sealed(paths)}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _sealed(paths: Sequence[Path]) -> str:
+    empty = ", ".join(f"CAST(NULL AS {_TYPES[str(kind)]}) AS {name}" for name, kind in SCHEMA_OF_ROWS.items())
+    sql = f"SELECT {empty} WHERE false"
+    if paths:
+        sql += f" UNION ALL BY NAME SELECT * FROM read_parquet({_listed(paths)}, union_by_name = true)"  # noqa: S608  our own names
+    return f"SELECT {columns_of_rows()} FROM ({sql}) AS every_file"  # noqa: S608  likewise
+
+
+def columns_of_rows() -> str:
+    """The columns of the lake in SQL, those of later schemas with their defaults."""
+    return ", ".join(f"coalesce({name}, {LATER[name]}) AS {name}" if name in LATER else name for name in SCHEMA_OF_ROWS)
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return f"[{', '.join(map(quoted, paths))}]"
+
+
+def quoted(path: Path) -> str:
+    """A path as a text of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _check(sql: str) -> None:
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QuestionRefused(f"this is no SQL: {error}") from error
+    if len(statements) != 1 or statements[0].type not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
+        raise QuestionRefused("a question is one SELECT; the lake is read, never changed by SQL")
+
+
+def _refusal(folder: Path, manifest: Manifest, error: duckdb.Error) -> Exception:
+    """Whose fault it is: that of a file, which is then named, or of the question."""
+    words = str(error)
+    for file in manifest.files:
+        if file.name in words and not isinstance(error, duckdb.PermissionException):
+            return LakeRefusal(
+                f"{folder / file.name} (segments {file.segments[0]} to {file.segments[1]}) is missing or damaged: "
+                f"{words}. Make it again from the journal with: suyuan lake check --mend"
+            )
+    if isinstance(error, duckdb.IOException):
+        return LakeRefusal(f"the lake in {folder} cannot be read: {words}")
+    return QuestionRefused(words)

@@ -1,0 +1,56 @@
+"""A process that makes segments of what it is handed, until that ends."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from queue import SimpleQueue
+
+import msgspec
+
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # there is a worker for each processor
+
+from suyuan.lake.crew import Answer, Order, received, send
+from suyuan.lake.segment import SegmentMaker
+
+ENDED = b""
+
+
+def main() -> None:
+    """Make segments until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches both: who handed out the work ends this one
+    gc.disable()  # millions of small tuples that hold no cycles
+    orders: SimpleQueue[bytes] = SimpleQueue()
+    # Read ahead: the next segment is here when this one is done, and nobody waits at the pipe meanwhile.
+    threading.Thread(target=_read, args=(orders,), daemon=True).start()
+    maker: SegmentMaker | None = None
+    failure = ""
+    decoder = msgspec.msgpack.Decoder(Order)
+    while packed := orders.get():
+        order = decoder.decode(packed)
+        try:
+            if order.task is not None:
+                maker, failure = SegmentMaker(order.task), ""
+            elif not failure:
+                assert maker is not None, "a segment was begun"
+                if not order.end:
+                    maker.take(order.batches)
+                else:
+                    send(sys.stdout.buffer, Answer(made=maker.finish()))
+                    maker = None
+                    continue
+        except Exception as error:  # noqa: BLE001  told to who asked, who has the words for it
+            failure = f"{type(error).__name__}: {error}"
+        if order.end:
+            send(sys.stdout.buffer, Answer(failure=failure))
+
+
+def _read(orders: "SimpleQueue[bytes]") -> None:
+    while packed := received(sys.stdin.buffer):
+        orders.put(packed)
+    orders.put(ENDED)
+
+
+if __name__ == "__main__":
+    main()
