@@ -148,7 +148,7 @@ def _joined(phase: str, name: str, unit: str, told: list[Told]) -> list[Measure]
     times = sorted(time for one in told for time in one.times_ms)
     threads = CLAIM_THREADS // len(told) * len(told)
     refused = sum(one.refused for one in told)
-    measure.note = f"{threads} threads, median {times[len(times) // 2]:.1f} ms; refused as sold before: {refused}"
+    measure.note = f"{threads} clients, median {times[len(times) // 2]:.1f} ms; refused as sold before: {refused}"
     return [measure, measured("  p99", times[int(len(times) * 0.99)], "ms"), own]
 
 

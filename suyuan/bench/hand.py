@@ -1,5 +1,6 @@
 """A hand of the bench: one process of many on the same database, doing what it is told, line by line."""
 
+import asyncio
 import sys
 import time
 from pathlib import Path
@@ -13,11 +14,12 @@ from suyuan.bench.core import (
     claim_messages,
     fill,
     sales_file,
-    settle,
     upload_sales,
 )
 from suyuan.bench.raw import raw_rate
+from suyuan.formats import nhsa
 from suyuan.node import Node
+from suyuan.portals.counter import Counter
 
 
 class Hand:
@@ -55,9 +57,30 @@ class Hand:
 
     def settle(self) -> Told:
         """Settle its claims."""
-        times, refused, seconds = settle(self.node, self.messages, max(1, CLAIM_THREADS // self.part.plan.processes))
-        times_ms = [round(time * 1000, 2) for time in times]
-        return Told(count=len(self.messages), seconds=seconds, times_ms=times_ms, refused=refused)
+        return asyncio.run(_settled(self.node, self.messages, max(1, CLAIM_THREADS // self.part.plan.processes)))
+
+
+async def _settled(node: Node, messages: list[bytes], clients: int) -> Told:
+    """Claims of so many clients, each waiting for its answer, taken in as a server does it: by the counter."""
+    counter, times, refused = Counter(node), list[float](), list[bytes]()
+
+    async def client(own: list[bytes]) -> None:
+        for raw in own:
+            begun = time.perf_counter()
+            document = nhsa.read(raw)
+            answer = nhsa.answer(document, await counter.take(document, document.institution))
+            times.append(time.perf_counter() - begun)
+            if b'"infcode":0' not in answer:
+                refused.append(answer)
+
+    counter.start()
+    begun = time.perf_counter()
+    await asyncio.gather(*(client(messages[number::clients]) for number in range(clients)))
+    seconds = time.perf_counter() - begun
+    await counter.stop()
+    assert len(refused) < len(messages), refused[0]
+    times_ms = [round(one * 1000, 2) for one in times]
+    return Told(count=len(messages), seconds=seconds, times_ms=times_ms, refused=len(refused))
 
 
 def main() -> None:
