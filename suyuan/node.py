@@ -36,16 +36,25 @@ from suyuan.views.apart import StoredFeed, ViewsApart
 if TYPE_CHECKING:
     from suyuan.intake import Desk
     from suyuan.lake.lake import Lake
+    from suyuan.lake.verification import Checked
+    from suyuan.proof.checkpoints import Checkpoints
+    from suyuan.proof.prover import Prover
+    from suyuan.proof.verifier import Checkpoint, Key
 
 SECRETS = "secrets.json"
 JOURNAL = "journal"
 TABLES = "tables.sqlite"
 LISTS = "views.sqlite"
 LAKE = "lake"
+CHECKPOINTS = "checkpoints"
 DATABASE = "DATABASE"
 """Stands in a folder whose journal is in a database, and names that record: another one is not taken for it."""
 IMPORTING = "IMPORTING"
 """Stands in a folder while an export is being brought in; a folder that still has it was not filled to the end."""
+MOVING = "MOVING"
+"""Stands in a folder while a node is being moved into it, and names the folder from where."""
+MOVED = "MOVED"
+"""Stands in a folder that a node has left, and says where it went."""
 
 
 class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
@@ -90,19 +99,29 @@ class Node:
         self.catalogue_lock = threading.Lock()
         """Held while the catalogue is changed, in the tables and here: one change at a time."""
         self._desk: Desk | None = None
+        self._changes: dict[str, str] = {}
+        """What the tables said of the catalogue when it was read last."""
         self.reload_catalogue()
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], int] = system_clock, *, block_cache_mb: int | None = None) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        clock: Callable[[], int] = system_clock,
+        *,
+        block_cache_mb: int | None = None,
+        half_made: bool = False,
+    ) -> Self:
         """Open the node in a folder, or make one there if the folder is empty or absent.
 
         `block_cache_mb` stands in for that setting where the caller knows how much memory there is to spend.
+        `half_made` opens one that is being moved, for who moves it.
 
         Raises:
             NodeUnusable: the folder cannot be used (something else is in it, not writable, newer version, incomplete).
             SettingsWrong: its settings cannot be used.
         """
-        check_folder(folder)
+        check_folder(folder, half_made=half_made)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -116,7 +135,7 @@ class Node:
             settings = msgspec.structs.replace(settings, block_cache_mb=block_cache_mb)
         journal, privacy = _opened(folder, settings)
         try:
-            tables = Tables.open(folder / TABLES if settings.engine != "memory" else ":memory:", privacy)
+            tables = Tables.open(kept_at(folder, settings, TABLES) or ":memory:", privacy)
         except BaseException:
             journal.close()
             raise
@@ -155,7 +174,20 @@ class Node:
 
     def reload_catalogue(self) -> None:
         """Read the catalogue from the tables; uploads from now on are judged by it."""
+        changes = self.tables.catalogue_changes()  # read before the content: what changes between is looked at again
         self.use_catalogue(self.tables.load_catalogue())
+        self._changes = changes
+
+    def follow_catalogue(self) -> bool:
+        """Use what has become of the catalogue in the tables, whoever changed it; whether anything had."""
+        changes = self.tables.catalogue_changes()
+        stale = [name for name, word in changes.items() if self._changes.get(name) != word]
+        if stale:
+            fresh = self.tables.load_catalogue(stale)
+            rows = {name: getattr(fresh, name) for name in stale}
+            self.use_catalogue(msgspec.structs.replace(self.catalogue.content, **rows))
+            self._changes = changes
+        return bool(stale)
 
     def use_catalogue(self, content: Content) -> None:
         """Judge uploads from now on by this catalogue."""
@@ -191,8 +223,7 @@ class Node:
     @cached_property
     def audit(self) -> AuditRecord:
         """Who opened personal data or changed an account; opened when somebody first does."""
-        path = self.folder / AUDIT if self.settings.engine != "memory" else None
-        return AuditRecord.open(path, lambda head: self.tables.set_meta(HEAD, head))
+        return open_audit(self.folder, self.settings, self.tables)
 
     @cached_property
     def salt_key(self) -> bytes:
@@ -213,6 +244,54 @@ class Node:
             raise NodeUnusable("the engine memory forgets its journal: there is nothing to seal")
         hidden = lambda: hidden_places(self.catalogue.content)  # noqa: E731  it changes with the catalogue
         return Lake(self.folder / LAKE, Source(self.batches, self.salt_key, hidden, self.ledger.clock))
+
+    @cached_property
+    def checkpoints(self) -> "Checkpoints":
+        """What this node signed of its sealed record."""
+        from suyuan.proof.checkpoints import Checkpoints, origin_of  # noqa: PLC0415  few commands ask for it
+
+        return Checkpoints(self.folder / CHECKPOINTS, origin_of(self.settings.name))
+
+    @cached_property
+    def prover(self) -> "Prover":
+        """Makes proofs from the sealed record."""
+        from suyuan.proof.prover import Prover  # noqa: PLC0415  likewise
+
+        return Prover(self.lake, self.checkpoints, self.salt_key, self.sign_chain, self._sm2_public())
+
+    def checkpoint(self) -> "Checkpoint | None":
+        """Sign the sealed record as it stands, where it has grown since; None before anything is sealed.
+
+        Raises:
+            CheckpointRefused: the record contradicts what was signed before.
+        """
+        from suyuan.ledger.sm2 import sign_sm2  # noqa: PLC0415  likewise
+        from suyuan.proof.checkpoints import Hand  # noqa: PLC0415
+        from suyuan.proof.verifier import ED25519, Key  # noqa: PLC0415
+
+        hands = [Hand(Key(ED25519, self.signer.public), self.signer.sign)]
+        sm2, private = self._sm2_public(), self.settings.sm2_key
+        if sm2 is not None:
+            hands.append(Hand(sm2, lambda message: bytes.fromhex(sign_sm2(private, message))))
+        lines = [segment.line for segment in self.lake.segments()]
+        return self.checkpoints.sign(lines, hands, self.ledger.clock())
+
+    def verify_record(self) -> "Checked":
+        """Look whether journal, sealed record and checkpoints are all as they were (`lake.verification`)."""
+        from suyuan.lake.verification import Secrets, verify_record  # noqa: PLC0415  likewise
+        from suyuan.proof.leaf import hidden_places  # noqa: PLC0415
+        from suyuan.proof.verifier import ED25519, Key  # noqa: PLC0415
+
+        sm2 = self._sm2_public()
+        signers = [*(Key(ED25519, public) for public in self.publics), *([sm2] if sm2 else [])]
+        secrets = Secrets(self.salt_key, hidden_places(self.catalogue.content), signers)
+        return verify_record(self.lake, self.journal, self.checkpoints, secrets)
+
+    def _sm2_public(self) -> "Key | None":
+        from suyuan.ledger.sm2 import public_of  # noqa: PLC0415  likewise
+        from suyuan.proof.verifier import SM2, Key  # noqa: PLC0415
+
+        return Key(SM2, public_of(self.settings.sm2_key)) if self.settings.sm2_key else None
 
     def batches(self, position: bytes | None, limit: int) -> tuple[list[tuple[int, bytes]], bytes]:
         """The feed after a position as stored: number of events and their MessagePack, batch by batch.
@@ -282,13 +361,31 @@ class Node:
         self.close()
 
 
+def kept_at(folder: Path, settings: Settings, file: str) -> Path | str | None:
+    """Where a node keeps what is beside its journal: in its database, in this file of its folder, or (None) nowhere."""
+    if settings.engine == "memory":
+        return None
+    return settings.database or folder / file
+
+
+def open_audit(folder: Path, settings: Settings, tables: Tables) -> AuditRecord:
+    """The audit record of a node whose tables are open.
+
+    Raises:
+        AuditBroken: it cannot be opened.
+    """
+    at = kept_at(folder, settings, AUDIT)
+    # A database keeps the head of the record with each line; of a file, the tables beside it do.
+    return AuditRecord.open(at, None if settings.database else lambda head: tables.set_meta(HEAD, head))
+
+
 def is_node(folder: Path) -> bool:
     """Whether a node has been made in this folder; nothing is opened or written."""
     return any((folder / name).exists() for name in (JOURNAL, TABLES, IMPORTING, DATABASE))
 
 
-def check_folder(folder: Path) -> None:
-    """A node is made in a folder of its own; one not filled to the end, or without its journal, stays shut.
+def check_folder(folder: Path, *, half_made: bool = False) -> None:
+    """A node is made in a folder of its own; one not filled to the end, left, or without its journal, stays shut.
 
     Raises:
         NodeUnusable: the folder holds something else, or a node that is not whole.
@@ -303,6 +400,11 @@ def check_folder(folder: Path) -> None:
         ) from error
     if IMPORTING in held:
         raise NodeUnusable(f"an import into {folder} was not finished: delete the folder and import again")
+    if MOVED in held and not half_made:
+        raise NodeUnusable(f"the node in {folder} has moved: {(folder / MOVED).read_text().strip()}")
+    if MOVING in held and not half_made:
+        came_from = (folder / MOVING).read_text().strip()
+        raise NodeUnusable(f"a move from {came_from} into {folder} was not finished: run suyuan move again")
     database = read_settings(folder).database
     if database and JOURNAL in held:
         raise NodeUnusable(
@@ -321,7 +423,7 @@ def check_folder(folder: Path) -> None:
             f"{folder} has lost its {JOURNAL}: restore it from a copy; it is not started anew, for then paid boxes "
             "would be paid again"
         )
-    others = sorted(name for name in held - {SECRETS, FILE} if not name.startswith("."))
+    others = sorted(name for name in held - {SECRETS, FILE, MOVING} if not name.startswith("."))
     if JOURNAL not in held and others:
         raise NodeUnusable(f"{folder} holds something else ({others[0]}): choose an empty or new folder with --dir")
 

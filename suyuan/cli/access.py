@@ -11,8 +11,9 @@ import cyclopts
 import msgspec
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
-from suyuan.node import TABLES, Node, NodeUnusable, check_folder, is_node, read_secrets
-from suyuan.storage.audit import FILE, HEAD, AuditRecord
+from suyuan.node import TABLES, Node, NodeUnusable, check_folder, is_node, kept_at, open_audit, read_secrets
+from suyuan.settings import read_settings
+from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.tables import ROLES, Person, Tables
 
 app = cyclopts.App(
@@ -279,8 +280,9 @@ def _accounts(folder: Path, *, make: bool = False) -> Iterator[tuple[Tables, Aud
         with Node.open(folder):
             pass
     check_folder(folder)
-    with Tables.open(folder / TABLES, read_secrets(folder)) as tables:
-        record = AuditRecord.open(folder / FILE, lambda head: tables.set_meta(HEAD, head))
+    settings = read_settings(folder)
+    with Tables.open(kept_at(folder, settings, TABLES) or folder / TABLES, read_secrets(folder)) as tables:
+        record = open_audit(folder, settings, tables)
         try:
             yield tables, record
         finally:

@@ -7,8 +7,9 @@ import cyclopts
 import msgspec
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, say
-from suyuan.node import TABLES, NodeUnusable, is_node, read_secrets, system_clock
+from suyuan.node import TABLES, NodeUnusable, is_node, kept_at, read_secrets, system_clock
 from suyuan.portals.nhsa_proofs import Proofs
+from suyuan.settings import read_settings
 from suyuan.storage.tables import Tables
 
 PATH = "/fsi/{token}/api/rsfComIfsService/callService"
@@ -60,4 +61,4 @@ def _tables(folder: Path) -> Tables:
     """The tables alone: the journal may be in use by the server."""
     if not is_node(folder):
         raise NodeUnusable(f"there is no node in {folder}: name its folder with --dir")
-    return Tables.open(folder / TABLES, read_secrets(folder))
+    return Tables.open(kept_at(folder, read_settings(folder), TABLES) or folder / TABLES, read_secrets(folder))

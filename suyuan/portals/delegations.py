@@ -32,7 +32,7 @@ def give(node: Node, wanted: Delegation) -> Delegation:
             made = node.tables.delegate(grantor, delegate, first, last, purpose)
         except TablesError as error:
             raise Refused("not_now", where="delegate", value=delegate, what=str(error)) from error
-        _follow(node)
+        node.follow_catalogue()
     return made
 
 
@@ -46,14 +46,10 @@ def end(node: Node, grantor: str, delegate: str) -> None:
     with node.catalogue_lock:
         if not node.tables.end_delegation(grantor, delegate, yesterday):
             raise Refused("not_found", where="delegate", value=delegate, what="There is no delegation to end.")
-        _follow(node)
+        node.follow_catalogue()
 
 
 def of_party(node: Node, party: str) -> tuple[list[Delegation], list[Delegation]]:
     """Delegations that a party gave and was given, the latest first."""
     rows = sorted(node.catalogue.content.delegations, key=lambda row: (row.valid_to, row.valid_from), reverse=True)
     return [row for row in rows if row.grantor == party], [row for row in rows if row.delegate == party]
-
-
-def _follow(node: Node) -> None:
-    node.use_catalogue(msgspec.structs.replace(node.catalogue.content, delegations=node.tables.load_delegations()))

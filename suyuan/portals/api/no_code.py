@@ -7,6 +7,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from suyuan.catalogue.no_code import NoCodeEntry
 from suyuan.intake.desk import day_of
 from suyuan.intake.no_code import (
     QUANTITY_MAX,
@@ -290,10 +291,14 @@ def _decide(site: Site, scope: Scope, decision: Decision) -> Answered:
     asked = msgspec.convert({name: value for name, value in events[0].detail.items() if name != "step"}, NoCodeRequest)
     answered = decide_no_code(node.desk, decision)
     if answered.state == "accepted" and decision.accepted:
+        today = day_of(node.ledger.clock())
+
+        def entered(rows: list[NoCodeEntry]) -> list[NoCodeEntry]:
+            content = msgspec.structs.replace(node.catalogue.content, no_code=rows)
+            return with_entry(content, asked, decision.id, today).no_code
+
         with node.catalogue_lock:
-            content = node.catalogue.content
-            after = with_entry(content, asked, decision.id, day_of(node.ledger.clock()))
-            if after is not content:
-                node.tables.save_catalogue(after, ["no_code"])
-                node.reload_catalogue()  # from the tables, where others may have changed theirs
+            if with_entry(node.catalogue.content, asked, decision.id, today) is not node.catalogue.content:
+                node.tables.change_catalogue("no_code", entered)
+                node.follow_catalogue()
     return answered
