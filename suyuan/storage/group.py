@@ -6,6 +6,7 @@ from threading import Lock
 from suyuan.ledger.events import Event
 from suyuan.storage.batch import assert_sequences, deadlines
 from suyuan.storage.packed import packed
+from suyuan.storage.refusals import JournalStopped
 
 GROUP_EVENTS_MAX = 20_000
 """A group takes in no further request once it has so many events; this bounds the memory of one write."""
@@ -85,6 +86,12 @@ class GroupCommit:
             with self._queue:
                 self._gather(group)
             self._write_group(group)
+        except BaseException:
+            for other in group:
+                other.failure = JournalStopped(
+                    "The writing was interrupted, and what was kept is unknown: send it again."
+                )
+            raise
         finally:
             with self._queue:
                 self._pass_lead(request)

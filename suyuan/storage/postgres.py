@@ -1,5 +1,6 @@
 """The journal on PostgreSQL: any number of processes and hosts, group commit in each, no lock but the primary key."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from suyuan.storage.postgres_connections import (
     refusal,
     said_by,
 )
-from suyuan.storage.postgres_plan import Plan, copied
+from suyuan.storage.postgres_plan import SEPARATOR, Plan, code_of, copied, is_key
 from suyuan.storage.postgres_position import Stand, foreign, packed_position, stand_in
 from suyuan.storage.postgres_schema import close_tables, current_era, notes, open_tables, prepare
 from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
@@ -40,16 +41,22 @@ VALUES_ROWS_MAX = 500
 
 PAGE_KEYS = 1_000
 
+HOLDS, HOLDS_END = "hold:", "hold;"
+HOLDS_ASKED_MIN, HOLDS_MAX = 200, 2_000
+"""Who asks for so many orders at once first learns which there are at all, unless there are very many."""
+
 _FETCH = """
 SELECT k.place, e.sequence, e.data
-FROM unnest(%s::text[]) WITH ORDINALITY AS k (code, place)
+FROM unnest(string_to_array(%s, E'\\x02')) WITH ORDINALITY AS k (code, place)
 CROSS JOIN LATERAL (
     SELECT sequence, data FROM journal.event WHERE code = k.code ORDER BY sequence DESC LIMIT %s
 ) AS e
 """
 _SEQUENCES = "SELECT code, max(sequence) FROM journal.event WHERE code = ANY (%s) GROUP BY code"
+_SHORT = "SELECT code, sequence, data FROM journal.event WHERE code = ANY (%s)"
+_LONG = "SELECT code, sequence, data FROM journal.event WHERE code = %s AND sequence > %s"
 _EXISTING = """
-SELECT count(*) FROM unnest(%s::text[], %s::integer[]) AS k (code, sequence)
+SELECT count(*) FROM unnest(string_to_array(%s, E'\\x02'), string_to_array(%s, ',')::integer[]) AS k (code, sequence)
 JOIN journal.event AS e ON e.code = k.code AND e.sequence = k.sequence
 """
 _OLDER = "SELECT data FROM journal.event WHERE code = %s AND sequence <= %s ORDER BY sequence"
@@ -94,7 +101,9 @@ DELETE FROM journal.deadline WHERE code = ANY (%(codes)s) AND (code, sequence, d
 )
 """
 _DUE = "SELECT due, code, sequence FROM journal.deadline WHERE due <= %s ORDER BY due, code, sequence LIMIT %s"
+_KEYS_UP_TO = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s AND code < %s LIMIT %s"
 _KEYS = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s ORDER BY code LIMIT %s"
+_FIRST = "SELECT data FROM journal.event WHERE code = %s AND sequence = 1"
 
 
 class PostgresJournal(GroupCommit):
@@ -102,8 +111,8 @@ class PostgresJournal(GroupCommit):
 
     The tables are made where there are none, unless `make` says that they must be there.
 
-    `_horizon=False` reads the feed in the order of numbers alone: it exists
-    for the test which shows that facts lost that way would be noticed.
+    `_horizon=False` reads the feed in the order of numbers alone: it exists for the test which shows that facts lost
+    that way would be noticed. `_distributed` asks as a cluster must be asked, wherever.
 
     Raises:
         JournalUnusable: the database is of another version, incomplete, or does not keep what it acknowledges.
@@ -118,6 +127,7 @@ class PostgresJournal(GroupCommit):
         make: bool = True,
         distribute: bool = False,
         _horizon: bool = True,
+        _distributed: bool = False,
     ) -> None:
         super().__init__()
         self._connections = Connections(address, patience_seconds=patience_seconds)
@@ -130,37 +140,71 @@ class PostgresJournal(GroupCommit):
         self.identity = noted["database"]
         """What tells this record from every other, wherever it is brought."""
         self._database = bytes.fromhex(self.identity)
-        self._distributed = bool(noted["distributed"])
+        self._distributed = _distributed or bool(noted["distributed"])
         self._since = _SINCE.format(horizon=_HORIZON if _horizon else "9223372036854775807").encode()
         self._seen = SeenSequences()
 
     def fetch(self, keys: Iterable[str]) -> dict[str, History]:
         """The histories of the keys; a key never written has sequence 0."""
         wanted = sorted(set(keys))
-        read = self._rows(wanted)
-        older = self._older
-        return {key: StoredHistory(key, rows, older) for key, rows in zip(wanted, read, strict=True)}
+        seen = self._seen.after(self._connections.losses)
+        rows = self._connections.run(lambda connection: self._rows(connection, wanted))
+        seen.note({key: rows[key][-1][0] for key in rows})
+        older, none = self._older, ()
+        return {key: StoredHistory(key, rows.get(key, none), older) for key in wanted}
 
-    def _rows(self, keys: list[str]) -> "list[list[tuple[int, bytes]]]":
-        """Sequence and bytes of the latest events of each key, oldest first."""
-        found: list[list[tuple[int, bytes]]] = [[] for _ in keys]
-        seen = self._seen.now()
-        read = self._connections.run(lambda connection: self._read(connection, keys))
-        for place, sequence, data in read:
-            found[place - 1].append((sequence, data))
-        for rows in found:
-            if len(rows) > 1:
-                rows.sort()
-        seen.note({key: rows[-1][0] for key, rows in zip(keys, found, strict=True) if rows})
-        return found
+    def _rows(self, connection: Connection, wanted: list[str]) -> "dict[str, list[tuple[int, bytes]]]":
+        """Sequence and bytes of the latest events of each key that has any, oldest first."""
+        keys = self._asked(connection, wanted)
+        rows: dict[str, list[tuple[int, bytes]]] = {}
+        for place, sequence, data in self._read(connection, keys, TAIL_EVENTS):
+            key = keys[place - 1]
+            held = rows.get(key)
+            if held is None:
+                rows[key] = [(sequence, data)]
+            else:
+                held.append((sequence, data))
+        for held in rows.values():
+            if len(held) > 1:
+                held.sort()
+        return rows
 
-    def _read(self, connection: Connection, keys: list[str]) -> list[Any]:
-        return connection.cursor(binary=True).execute(_FETCH, (keys, TAIL_EVENTS)).fetchall()
+    def _asked(self, connection: Connection, wanted: list[str]) -> list[str]:
+        """The keys without the orders of which none exists: a batch asks for thousands, and there are few or none."""
+        first, last = bisect_left(wanted, HOLDS), bisect_left(wanted, HOLDS_END)
+        if last - first < HOLDS_ASKED_MIN:
+            return wanted
+        held = connection.execute(_KEYS_UP_TO, (HOLDS, HOLDS_END, HOLDS_MAX)).fetchall()
+        if len(held) == HOLDS_MAX:
+            return wanted
+        codes = {code for (code,) in held}
+        return [*wanted[:first], *(key for key in wanted[first:last] if code_of(key) in codes), *wanted[last:]]
+
+    def _read(self, connection: Connection, keys: list[str], most: int) -> "Iterable[tuple[int, int, bytes]]":
+        """Place in `keys`, sequence and bytes of at most so many latest events of each."""
+        if not keys:
+            return ()
+        if self._distributed:
+            return self._read_distributed(connection, keys, most)
+        codes = SEPARATOR.join(map(code_of, keys))
+        return connection.cursor(binary=True).execute(_FETCH, (codes, most), prepare=True).fetchall()
+
+    def _read_distributed(self, connection: Connection, keys: list[str], most: int) -> list[tuple[int, int, bytes]]:
+        """The same where no query may look at each code by itself: first how far each has come, then the events."""
+        places = {code_of(key): place for place, key in enumerate(keys, 1)}
+        sequences: dict[str, int] = dict(connection.execute(_SEQUENCES, (list(places),)).fetchall())
+        if most == 1:
+            return [(places[code], sequence, b"") for code, sequence in sequences.items()]
+        short = [code for code, sequence in sequences.items() if sequence <= most]
+        rows = connection.cursor(binary=True).execute(_SHORT, (short,)).fetchall() if short else []
+        for code in sequences.keys() - set(short):
+            rows += connection.cursor(binary=True).execute(_LONG, (code, sequences[code] - most)).fetchall()
+        return [(places[code], sequence, data) for code, sequence, data in rows]
 
     def _older(self, key: str, until: int) -> list[bytes]:
         """All events of a key up to a sequence; they never change."""
         rows = self._connections.run(
-            lambda connection: connection.cursor(binary=True).execute(_OLDER, (key, until)).fetchall()
+            lambda connection: connection.cursor(binary=True).execute(_OLDER, (code_of(key), until)).fetchall()
         )
         if len(rows) != until:
             raise JournalUnusable(
@@ -226,17 +270,16 @@ class PostgresJournal(GroupCommit):
                     if transaction is None:  # somebody was first: see who is stale, and write what is not
                         known = self._sequences(connection, group)
                         continue
-                    committed = self._committed(connection, plan, transaction, patience)
+                    lost = self._lost_in_commit(connection)
+                kept = lost is None or self._was_kept(plan, transaction, patience, lost)
             except psycopg.errors.CheckViolation as error:
                 raise JournalStopped(self._connections.run(notes).get("closed", said_by(error))) from error
             except psycopg.Error as error:
-                if is_away(error):
-                    self._seen.forget()
                 patience.wait(error)
                 continue
-            if committed:
+            if kept:
                 self._connections.reached()
-                self._seen.now().note(plan.last)
+                self._seen.after(self._connections.losses).note(plan.last)
                 return self._answers(plan, transaction)
 
     def _written(self, connection: Connection, plan: Plan) -> int | None:
@@ -260,39 +303,42 @@ class PostgresJournal(GroupCommit):
         except psycopg.errors.UniqueViolation:
             pass
         connection.rollback()
-        connection.autocommit = True
         return None
 
     def _checks(self, connection: Connection, plan: Plan) -> "list[Any]":
         """Questions whether what the plan rests on is so, where the primary key does not tell; each to be called."""
-        seen = self._seen.now()
+        seen = self._seen.after(self._connections.losses)
         there, absent = plan.predecessors(seen), plan.successors()
         checks = []
+        if self._distributed and (there or absent):
+            stands = dict(there) | {code: sequence - 1 for code, sequence in absent}
+            asked = connection.execute(_SEQUENCES, (list(stands),))
+            return [lambda: dict.fromkeys(stands, 0) | dict(asked.fetchall()) == stands]
         for expected, pairs in ((len(there), there), (0, absent)):
             if pairs:
-                codes, sequences = map(list, zip(*pairs, strict=True))
-                asked = connection.execute(_EXISTING, (codes, sequences))
+                codes = SEPARATOR.join(code for code, _ in pairs)
+                asked = connection.execute(_EXISTING, (codes, ",".join(str(sequence) for _, sequence in pairs)))
                 checks.append(lambda asked=asked, expected=expected: asked.fetchall()[0][0] == expected)
         return checks
 
-    def _committed(self, connection: Connection, plan: Plan, transaction: int, patience: Patience) -> bool:
-        """Commit; False where the connection was lost on the way and nothing was kept.
-
-        Raises:
-            JournalStopped: whether it was kept cannot be found out now.
-        """
+    def _lost_in_commit(self, connection: Connection) -> psycopg.Error | None:
+        """Commit; answers the error where the connection was lost on the way, and the outcome is not known."""
         try:
             connection.commit()
-            connection.autocommit = True
         except psycopg.Error as error:
             if not is_away(error):
                 raise
-            self._seen.forget()
-            return bool(plan.batches) and self._was_kept(plan, transaction, patience, error)
-        return True
+            return error
+        return None
 
     def _was_kept(self, plan: Plan, transaction: int, patience: Patience, lost: psycopg.Error) -> bool:
-        """Look whether a transaction whose end was not heard has been committed; its first batch tells."""
+        """Look whether a transaction whose end was not heard has been committed; its first batch tells.
+
+        Raises:
+            JournalStopped: that cannot be found out now.
+        """
+        if not plan.batches:  # documents alone: they may be written twice
+            return False
         _, batch, *_ = plan.batches[0]
         asked = {"era": self._era, "transaction": transaction}
         ended = 0
@@ -319,11 +365,8 @@ class PostgresJournal(GroupCommit):
         """How far each key of the group has come."""
         keys = sorted({key for request in group for key in request.expected})
         found = dict.fromkeys(keys, 0)
-        if self._distributed:
-            found.update(connection.execute(_SEQUENCES, (keys,)).fetchall())
-        else:
-            for place, sequence, _ in connection.cursor(binary=True).execute(_FETCH, (keys, 1)):
-                found[keys[place - 1]] = sequence
+        for place, sequence, _ in self._read(connection, keys, 1):
+            found[keys[place - 1]] = sequence
         return found
 
     def _answers(self, plan: Plan, transaction: int) -> list[bytes | list[str]]:
@@ -359,7 +402,8 @@ class PostgresJournal(GroupCommit):
 
     def due(self, until: int, limit: int) -> list[Deadline]:
         """Open deadlines up to `until` (µs UTC), earliest first, as (deadline, key, sequence)."""
-        return self._connections.run(lambda connection: connection.execute(_DUE, (until, limit)).fetchall())
+        rows = self._connections.run(lambda connection: connection.execute(_DUE, (until, limit)).fetchall())
+        return [(time, self._key_of(code), sequence) for time, code, sequence in rows]
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys that begin with the prefix, in order; those added meanwhile may be among them."""
@@ -369,14 +413,21 @@ class PostgresJournal(GroupCommit):
             for code in page:
                 if not code.startswith(prefix):
                     return
-                yield code
+                yield self._key_of(code)
             if len(page) < PAGE_KEYS:
                 return
-            begin = page[-1] + "\x01"
+            begin = page[-1] + "\x01"  # the least that can follow
 
     def _page_of_keys(self, begin: str) -> list[str]:
         rows = self._connections.run(lambda connection: connection.execute(_KEYS, (begin, PAGE_KEYS)).fetchall())
         return [code for (code,) in rows]
+
+    def _key_of(self, code: str) -> str:
+        """The key that is filed under a code."""
+        if is_key(code):
+            return code
+        first = self._connections.run(lambda at: at.cursor(binary=True).execute(_FIRST, (code,)).fetchall())
+        return packed_events([first[0][0]])[0].key
 
     def document(self, digest: str) -> bytes | None:
         """A sealed raw message by its hash."""
@@ -426,7 +477,7 @@ class StoredHistory(msgspec.Struct, gc=False):
     """What is stored of one key, unpacked when somebody looks."""
 
     _key: str
-    _rows: list[tuple[int, bytes]]
+    _rows: Sequence[tuple[int, bytes]]
     _older: Any
     _tail: list[Event] | None = None
 

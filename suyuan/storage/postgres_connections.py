@@ -31,11 +31,11 @@ LOCK_SECONDS = 10
 AGAIN = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available: nothing was written, and the same may succeed now."""
 
-AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57P05"})
-"""Read-only (a standby), too many connections, shutting down, crashed, starting: another connection may do."""
+AWAY = frozenset({"25006", "25P03", "53300", "57P01", "57P02", "57P03", "57P05"})
+"""Read-only (a standby), idle for too long, too many connections, shutting down, crashed, starting: another connection may do."""
 
 _SESSION = (
-    f"SET lock_timeout = '{LOCK_SECONDS}s'; SET idle_in_transaction_session_timeout = '60s'; "
+    f"SET lock_timeout = '{LOCK_SECONDS}s'; SET idle_in_transaction_session_timeout = '15s'; "
     "SET statement_timeout = 0; SET default_transaction_isolation = 'read committed'; "
     "SET synchronous_commit = "
 )
@@ -49,6 +49,8 @@ _VERSION_MIN = 150_000
 def is_away(error: psycopg.Error) -> bool:
     """Whether the error says that the database was not reached or went away, rather than what it thinks of the work."""
     state = error.sqlstate
+    if isinstance(error, psycopg.errors.PipelineAborted):
+        return False
     return (state is None and isinstance(error, psycopg.OperationalError)) or (
         state is not None and (state in AWAY or state.startswith("08"))
     )
@@ -56,7 +58,7 @@ def is_away(error: psycopg.Error) -> bool:
 
 def may_succeed_again(error: psycopg.Error) -> bool:
     """Whether the same work may succeed when it is tried again."""
-    return error.sqlstate in AGAIN or is_away(error)
+    return error.sqlstate in AGAIN or isinstance(error, psycopg.errors.PipelineAborted) or is_away(error)
 
 
 def shown(address: str) -> str:
@@ -79,6 +81,8 @@ class Connections:
         self._free: list[Connection] = []
         self._lock = Lock()
         self._out = BoundedSemaphore(most)
+        self.losses = 0
+        """Rises whenever the server seems to be lost."""
         self._away = False
         """True from the end of somebody's patience until somebody reaches the database again."""
         self._closed = ""
@@ -107,6 +111,7 @@ class Connections:
         with suppress(psycopg.Error):
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 connection.rollback()
+            connection.autocommit = True
             with self._lock:
                 if not self._closed and connection.info.transaction_status == TransactionStatus.IDLE:
                     self._free.append(connection)
@@ -187,6 +192,7 @@ class Connections:
     def drop_free(self) -> None:
         """Close those that nobody uses: they may be to a server that is gone."""
         with self._lock:
+            self.losses += 1
             dropped, self._free = self._free, []
         for connection in dropped:
             connection.close()

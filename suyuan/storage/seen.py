@@ -30,12 +30,11 @@ class SeenSequences:
     """How far keys have come, forgotten when the server is lost: another one may have been promoted with less."""
 
     def __init__(self) -> None:
+        self._losses = 0
         self._seen = Seen()
 
-    def now(self) -> Seen:
-        """What is known; taken before one asks the database, so that an answer of a lost server is not noted."""
+    def after(self, losses: int) -> Seen:
+        """What was seen since so many losses; taken before one asks, so that an answer of a lost server is not noted."""
+        if losses != self._losses:
+            self._losses, self._seen = losses, Seen()
         return self._seen
-
-    def forget(self) -> None:
-        """Believe nothing of before."""
-        self._seen = Seen()

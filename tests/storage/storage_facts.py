@@ -47,6 +47,8 @@ def opened(engine: str, path: Path, database: str = "") -> Journal:
     """An empty journal of the engine."""
     if engine == "postgres":
         return PostgresJournal(database)
+    if engine == "postgres as on a cluster":
+        return PostgresJournal(database, _distributed=True)
     return MemoryJournal() if engine == "memory" else RocksJournal(path / "journal", block_cache_bytes=1 << 20)
 
 

@@ -16,9 +16,9 @@ from suyuan.storage.refusals import JournalUnusable
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
 
 
-@pytest.fixture(params=["memory", "rocks", "postgres"])
+@pytest.fixture(params=["memory", "rocks", "postgres", "postgres as on a cluster"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    database = request.getfixturevalue("database") if request.param == "postgres" else ""
+    database = request.getfixturevalue("database") if request.param.startswith("postgres") else ""
     journal = opened(request.param, tmp_path, database)
     yield journal
     journal.close()
