@@ -99,7 +99,7 @@ def import_node(folder: Path, path: Path) -> Manifest:
             (folder / IMPORTING).touch()
             _fill(node, archive)
             node.reload_catalogue()
-            found = _manifest_of(node)
+            found = manifest_of(node)
             expected = msgspec.structs.replace(manifest, accounts_hash=_hash(msgspec.json.encode(_accounts(archive))))
     if found != expected:
         raise FileRefused(f"what came of {path} is not what it holds: delete {folder} and report this")
@@ -135,7 +135,7 @@ def _write_entries(node: Node, archive: zipfile.ZipFile, *, secrets: bool) -> Ma
     return manifest
 
 
-def _manifest_of(node: Node) -> Manifest:
+def manifest_of(node: Node) -> Manifest:
     """What an export of the node as it is would say."""
     return _manifest(
         _measured(_event_frames(node.journal)),

@@ -11,25 +11,25 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from suyuan import __version__
 from suyuan.carry import FileRefused, FolderRefused
+from suyuan.carry.lakes import LAKE, knows
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.ledger.events import Event, encoder
-from suyuan.node import Node
+from suyuan.node import Node, secrets_mark
 from suyuan.settings import SECRET, settings_written
 from suyuan.storage.audit import Line, head_of
 from suyuan.storage.packed import batch_size, unpacked_batch
+from suyuan.views.apart import StoredFeed
 
 VERSION = 1
 PAGE = 10_000
 """Events read at once; with the size of a message the bound on memory."""
 MANIFEST = "manifest.json"
 FEED, TABLES_FILE, AUDIT, SETTINGS, KEYS = "feed.gz", "tables.zip", "audit.jsonl.gz", "settings.json", "secrets.json"
-LAKE = "lake"
 BATCH, DOCUMENT = b"B", b"D"
 """Frames of a feed: a batch as stored, and before the first batch that quotes it a sealed message with its hash."""
 RECENT_MAX = 100_000
@@ -40,15 +40,6 @@ _HEAD = 5
 
 Step = Callable[[int], None]
 """Told how many events more are done."""
-
-
-@runtime_checkable
-class StoredFeed(Protocol):
-    """A journal that gives its feed as stored."""
-
-    def stored_since(self, position: bytes | None, limit: int) -> tuple[list[bytes], bytes]:
-        """Whole batches after a position, and the position after them."""
-        ...
 
 
 class Part(msgspec.Struct, kw_only=True):
@@ -104,7 +95,7 @@ def back_up(node: Node, folder: Path, *, secrets: bool = False, step: Step = lam
     with _owned(folder):
         parts = read_parts(folder)
         before = parts[-1] if parts else None
-        if before is not None and before.secrets_mark != secrets_mark(node):
+        if before is not None and before.secrets_mark != secrets_mark(node.privacy):
             raise FolderRefused(f"{folder} is the backup of another node: name a new folder")
         unfinished = folder / f".{_name(len(parts) + 1)}"
         shutil.rmtree(unfinished, ignore_errors=True)  # what a run that was cut off has left
@@ -135,7 +126,7 @@ def _written(node: Node, place: Path, before: Part | None, folder: Path, *, secr
         node=node.settings.name,
         made=made,
         program=__version__,
-        secrets_mark=secrets_mark(node),
+        secrets_mark=secrets_mark(node.privacy),
         begins=before.ends if before else "",
         ends=feed.position.hex(),
         batches_before=before.batches_before + before.batches if before else 0,
@@ -256,7 +247,9 @@ def _write_lake(node: Node, place: Path, before: Part | None) -> dict[str, tuple
     Its lists are read before its segments: what a list names is there.
     """
     lake = node.folder / LAKE
-    held = before.files if before else {}
+    held = {name: one for name, one in (before.files if before else {}).items() if "/" in name}
+    if not _lake_fits(node):
+        return held
     found: dict[str, tuple[int, str]] = {}
     paths = [one for one in lake.rglob("*") if one.is_file() and not one.name.startswith(".")]
     for path in sorted(paths, key=lambda one: (one.suffix == ".parquet", one)):
@@ -271,6 +264,13 @@ def _write_lake(node: Node, place: Path, before: Part | None) -> dict[str, tuple
         if held.get(name) == found[name]:
             goal.unlink()
     return found
+
+
+def _lake_fits(node: Node) -> bool:
+    """Whether the lake has sealed nothing that came after the copy of the journal that is being backed up."""
+    from suyuan.lake.manifest import read_manifest  # noqa: PLC0415  many nodes have no lake
+
+    return not (node.folder / LAKE).is_dir() or knows(node.journal, read_manifest(node.folder / LAKE).position)
 
 
 # Reading one
@@ -372,11 +372,6 @@ def audit_of(folder: Path, parts: Sequence[Part]) -> Iterator[Line]:
         with gzip.open(folder / _name(part.number) / AUDIT) as source:
             for text in io.BufferedReader(source):
                 yield msgspec.json.decode(text, type=Line)
-
-
-def secrets_mark(node: Node) -> str:
-    """The mark of the secrets that pseudonyms and seals belong with."""
-    return hashlib.sha256(b"".join(node.privacy.keys())).hexdigest()[:16]
 
 
 def measured(path: Path) -> tuple[int, str]:

@@ -13,7 +13,6 @@ import msgspec
 from suyuan.carry import FileRefused, FolderRefused
 from suyuan.carry.backup import (
     KEYS,
-    LAKE,
     SETTINGS,
     TABLES_FILE,
     Part,
@@ -24,12 +23,12 @@ from suyuan.carry.backup import (
     file_of,
     place_of,
     read_parts,
-    secrets_mark,
     verify_parts,
 )
+from suyuan.carry.lakes import LAKE, settle_lake
 from suyuan.ledger.events import RECORD_VERSION, Event, encoder
 from suyuan.ledger.journal import Journal
-from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node
+from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, secrets_mark
 from suyuan.settings import FILE, toml_of
 from suyuan.storage.audit import Line
 from suyuan.storage.packed import unpacked_batch
@@ -106,7 +105,7 @@ def restore_node(
     tables = _tables_part(parts, until)
     _prepare_folder(folder, backup, parts[-1], database)
     with Node.open(folder) as node:
-        if secrets_mark(node) != parts[-1].secrets_mark:
+        if secrets_mark(node.privacy) != parts[-1].secrets_mark:
             raise FolderRefused(f"{backup} belongs with other secrets than stand in {folder / SECRETS}")
         if node.journal.since(None, 1)[0]:
             raise FolderRefused("the database holds a journal already: restore into an empty one")
@@ -271,22 +270,20 @@ def _restore_audit(node: Node, lines: Iterator[Line], until: Until) -> int:
 
 
 def _restore_lake(node: Node, backup: Path, parts: Sequence[Part], filled: _Filled) -> bool:
-    """The lake as it was, where the journal stands at a part's end and its positions mean the same here."""
+    """The lake as it was at the last part that came back whole; what is missing of it is sealed anew."""
     for part in reversed(parts):
         if part.batches_before + part.batches <= filled.batches:
             break
     else:
         return False
     names = [name for name in part.files if name.startswith(f"{LAKE}/")]
-    try:
-        node.journal.since(bytes.fromhex(part.ends), 1)
-    except ValueError:
-        return False
     for name in names:
         source, goal = place_of(backup, parts, part, name), node.folder / name
         assert source is not None, "verified"
-        goal.parent.mkdir(parents=True, exist_ok=True)
+        goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(source, goal)
+    if names:
+        settle_lake(node)
     return bool(names)
 
 

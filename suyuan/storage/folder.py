@@ -11,6 +11,9 @@ from suyuan.storage.refusals import JournalInUse, JournalUnusable, folder_refusa
 DATABASE = "db"
 """The folder of RocksDB within the data folder."""
 
+TAG = "FORMAT"
+"""The file with the version tag."""
+
 FORMAT = "suyuan journal, engine rocks, version 1"
 """What the version tag says. A change of the stored bytes that this program could not read raises the number."""
 
@@ -53,7 +56,7 @@ def is_new(path: Path) -> bool:
     Raises:
         JournalUnusable: the version is unknown, or the database or its tag is missing.
     """
-    tag, database = path / "FORMAT", path / DATABASE / "CURRENT"
+    tag, database = path / TAG, path / DATABASE / "CURRENT"
     if not tag.exists():
         if database.exists():
             raise JournalUnusable(
@@ -87,7 +90,7 @@ def tag_folder(path: Path) -> None:
             tag.write(FORMAT + "\n")
             tag.flush()
             os.fsync(tag.fileno())
-        unfinished.rename(path / "FORMAT")
+        unfinished.rename(path / TAG)
         for folder in (path, path.parent):
             entries = os.open(folder, os.O_RDONLY)
             os.fsync(entries)
