@@ -13,7 +13,7 @@ from suyuan.settlement.policy import PRESETS
 
 FILE = "suyuan.toml"
 PREFIX = "SUYUAN_"
-SECRET = frozenset({"oidc_secret", "database"})
+SECRET = frozenset({"oidc_secret", "database", "sm2_key"})
 """Settings whose value is never shown."""
 PORT_MAX = 65_535
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)")
@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_software: str = "600000/minute"
     software_rates: str = ""
     rate_unproven: str = "1200/minute"
+    sm2_key: str = ""
     map_data: str = ""
     map_approval: str = ""
     webhook_private: bool = False
@@ -168,6 +169,8 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"address is {settings.address!r}; it begins with https:// (or http:// on a desk)")
     if settings.webhook_patience_hours < 0:
         raise SettingsWrong(f"webhook_patience_hours is {settings.webhook_patience_hours}; it must be at least 0")
+    if settings.sm2_key and not re.fullmatch("[0-9a-fA-F]{64}", settings.sm2_key):
+        raise SettingsWrong("sm2_key is no private SM2 key: it has 64 hexadecimal digits")
     _check_access(settings)
 
 
