@@ -50,6 +50,8 @@ class Figures:
         self._checks = Counter(
             "suyuan_citizen_checks", "Citizens' questions by outcome.", ["outcome"], registry=registry
         )
+        self.checks: Count[str] = Count()
+        """Citizens' questions of this process alone, by outcome."""
         self._refusals = Counter("suyuan_refusals", "Requests turned away, by error.", ["error"], registry=registry)
         self.alert_lag = Histogram(
             "suyuan_alert_lag_seconds", "From a scan's arrival to its alert being listed.", buckets=LAG_SECONDS,
@@ -80,6 +82,7 @@ class Figures:
     def checked(self, outcome: str) -> None:
         """Count one citizen's question."""
         self._checks.labels(outcome).inc()
+        self.checks[outcome] += 1
 
     def refused(self, error: str) -> None:
         """Count one request that was turned away, by the code of its error."""

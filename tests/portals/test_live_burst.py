@@ -1,14 +1,21 @@
 """A burst of alerts: uploads go on, memory stays bounded, and every subscriber gets every alert in order."""
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
-from live_watch import STREAM, Receiver, Subscriber, moment, new_code, sell
+from live_watch import STREAM, Receiver, Subscriber, moment, new_code, sell, sell_twice
 from portal import INSPECTOR, Portal, eventually
 from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
+
+from suyuan.bench.soak import tree_of
+from suyuan.ledger.keys import alert_key
+from suyuan.portals.figures import used_by
 
 SETTINGS = 'policy = "strict"\nblock_cache_mb = 16\nwebhook_private = true\nrate_counter = "1000000/minute"\n'
 DOCUMENT = 2_000
@@ -114,3 +121,89 @@ def test_the_earlier_hospital_is_told_of_a_burst_only_its_own_side(tmp_path: Pat
                 sell(client, *codes, person=party[-1])
         hospital.await_codes(*codes)
         assert PHARMACY_P not in str(hospital.alerts)
+
+
+FLOOD = int(os.environ.get("SUYUAN_ALERTS", "1000000" if os.environ.get("SUYUAN_LONG") == "1" else "20000"))
+"""Alerts in the journal that no list has taken in yet; SUYUAN_ALERTS=10000000 is a bad day (see docs/benchmarks.md)."""
+GROWTH_MAX_MIB = 120
+"""By so much memory may grow between the first fifth of a flood and its end, however many follow."""
+
+
+class Reader(threading.Thread):
+    """A subscriber that keeps nothing but its place, and sees that each alert is the one after the last."""
+
+    def __init__(self, portal: Portal, last: int) -> None:
+        super().__init__(daemon=True)
+        self.portal, self.last = portal, last
+        self.place = 0
+        self.wrong = ""
+        self.waits = threading.Event()
+        """While it is not set, it takes nothing."""
+        self.waits.set()
+
+    def run(self) -> None:
+        while self.place < self.last and not self.wrong:
+            try:
+                self._listen()
+            except httpx.TransportError:
+                time.sleep(0.1)
+
+    def _listen(self) -> None:
+        with (
+            self.portal.client(INSPECTOR, headers={"last-event-id": str(self.place)}) as client,
+            client.stream("GET", STREAM, params={"after": "0"}, timeout=httpx.Timeout(60)) as answer,
+        ):
+            alert = False
+            for line in answer.iter_lines():
+                if line == "event: alert":
+                    alert = True
+                elif alert and line.startswith("id: "):
+                    alert = False
+                    if int(line[4:]) != self.place + 1:
+                        self.wrong = f"{line} after {self.place}"
+                    self.place = int(line[4:])
+                    self.waits.wait()
+                if self.place >= self.last or self.wrong:
+                    return
+
+
+def flooded(portal: Portal, alerts: int) -> int:
+    """Write alerts into the journal of a stopped server, copies of a real one; answers how many there are then."""
+    with portal:
+        sell_twice(portal, HOSPITAL_A, PHARMACY_P)
+    with portal.node() as node:
+        (real,) = [event for event in node.journal.since(None, 1_000)[0] if event.kind == "alerted"]
+        for first in range(0, alerts, 10_000):
+            copies = [
+                msgspec.structs.replace(real, id=f"{real.id}-{number}", key=alert_key(f"{number:024x}"))
+                for number in range(first, min(first + 10_000, alerts))
+            ]
+            assert isinstance(node.journal.append(copies, dict.fromkeys((one.key for one in copies), 0)), bytes)
+    return alerts + 1
+
+
+@pytest.mark.slow
+def test_a_flood_of_alerts_is_listed_and_streamed_whole_in_order_in_bounded_memory(tmp_path: Path) -> None:
+    portal = Portal(tmp_path / "node", SETTINGS)
+    last = flooded(portal, FLOOD)
+    with portal:
+        prompt, late, till = Reader(portal, last), Reader(portal, last), Till(portal)
+        late.waits.clear()
+        for thread in (prompt, late, till):
+            thread.start()
+        seen: list[tuple[float, int]] = []
+        assert portal._process is not None
+        while prompt.is_alive():
+            memory = sum(used_by(process)[0] for process in tree_of(portal._process.pid)) / 2**20
+            seen.append((memory, prompt.place))
+            time.sleep(0.25)
+        late.waits.set()
+        late.join(timeout=3_600)
+        till.ending.set()
+        till.join()
+    assert (prompt.wrong, prompt.place) == (late.wrong, late.place) == ("", last)
+    assert till.answered > 0, "uploads went on beside the flood"
+    assert till.refused == []
+    early = max(memory for memory, place in seen if place <= last // 5)
+    whole = max(memory for memory, _ in seen)
+    assert whole - early < GROWTH_MAX_MIB, f"{early:.0f} MiB after a fifth, {whole:.0f} at the most"
