@@ -12,7 +12,7 @@ from typing import IO
 import msgspec
 
 from suyuan.catalogue.content import TABLES, Content
-from suyuan.catalogue.exchange import export_table, read_rows
+from suyuan.catalogue.exchange import Reading, Report, export_table, read_rows, write_rejected
 from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.node import IMPORTING, SECRETS, Node, check_folder, first_keys, is_node, place_secrets, read_secrets
@@ -30,6 +30,8 @@ RECENT_MAX = 100_000
 """Messages remembered while exporting, so that each is written once; one quoted again much later is written twice."""
 
 MANIFEST = "manifest.json"
+LEFT_OUT = "catalogue-left-out"
+"""Folder in a new node with the rows of the catalogue that this program could not read."""
 _HASH_SIZE = 64
 
 
@@ -101,6 +103,8 @@ def import_node(folder: Path, path: Path) -> Manifest:
             node.reload_catalogue()
             found = manifest_of(node)
             expected = msgspec.structs.replace(manifest, accounts_hash=_hash(msgspec.json.encode(_accounts(archive))))
+            if _leave_out(archive, folder):
+                expected.catalogue_hash = _hash(*_files_of(_catalogue(archive)).values())
     if found != expected:
         raise FileRefused(f"what came of {path} is not what it holds: delete {folder} and report this")
     (folder / IMPORTING).unlink()
@@ -199,7 +203,10 @@ def _document_frames(journal: Journal) -> Iterator[bytes]:
 
 
 def _catalogue_files(tables: Tables) -> dict[str, bytes]:
-    content = tables.load_catalogue()
+    return _files_of(tables.load_catalogue())
+
+
+def _files_of(content: Content) -> dict[str, bytes]:
     return {
         f"catalogue/{table.name}.csv": export_table(content, table.name)
         for table in TABLES
@@ -311,17 +318,33 @@ def _append(journal: Journal, page: list[Event]) -> None:
 
 
 def _catalogue(archive: zipfile.ZipFile) -> Content:
-    """The catalogue in the file; raises ValueError where a row cannot be read."""
+    """The catalogue in the file without the rows that cannot be read; raises ValueError where a table cannot be."""
     content = Content()
+    for reading in _readings(archive):
+        if reading.fatal:
+            raise ValueError(f"catalogue/{reading.table}.csv: {reading.fatal}")
+        setattr(content, reading.table, [row for _, row in reading.rows])
+    return content
+
+
+def _readings(archive: zipfile.ZipFile) -> Iterator[Reading]:
     held = _catalogue_names(archive)
     for table in TABLES:
-        if f"catalogue/{table.name}.csv" not in held:
-            continue
-        reading = read_rows(table.name, archive.read(f"catalogue/{table.name}.csv"))
-        if reading.fatal or reading.rejected:
-            raise ValueError(f"catalogue/{table.name}.csv: {reading.fatal or f'lines {[*reading.rejected][:3]}'}")
-        setattr(content, table.name, [row for _, row in reading.rows])
-    return content
+        if f"catalogue/{table.name}.csv" in held:
+            yield read_rows(table.name, archive.read(f"catalogue/{table.name}.csv"))
+
+
+def _leave_out(archive: zipfile.ZipFile, folder: Path) -> list[Path]:
+    """Rows of the catalogue that cannot be read, as files that can be mended and imported: no fact waits for them."""
+    left: list[Path] = []
+    for reading in _readings(archive):
+        if reading.rejected:
+            report = Report(reading.table, faults=reading.faults, headings=reading.headings, rejected=reading.rejected)
+            path = folder / LEFT_OUT / f"{reading.table}.csv"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(write_rejected(report))
+            left.append(path)
+    return left
 
 
 _LATER = frozenset({"leaflets"})

@@ -6,7 +6,8 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
-from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table
+from suyuan.cli import FINDINGS, FINE
+from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, warn
 from suyuan.node import Node
 
 
@@ -37,10 +38,13 @@ def import_(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Make a node in an empty folder from an export; counts and hashes are verified before and after."""
-    from suyuan.carry import import_node  # noqa: PLC0415  only this command needs it
+    from suyuan.carry import LEFT_OUT, import_node  # noqa: PLC0415  only this command needs it
 
     _print(import_node(dir, file), format)
-    return 0
+    left = sorted((dir / LEFT_OUT).glob("*.csv"))
+    for path in left:
+        warn(f"rows of the catalogue that cannot be read are in {path}: mend them, then suyuan catalogue import")
+    return FINDINGS if left else FINE
 
 
 def _print(manifest: msgspec.Struct, format: str) -> None:  # noqa: A002  the option's name

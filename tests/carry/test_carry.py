@@ -299,3 +299,23 @@ def test_an_older_export_stays_until_the_new_one_is_complete(
 
 def test_an_export_is_for_its_owner_only(exported: tuple[Path, Manifest]) -> None:
     assert exported[0].stat().st_mode & 0o077 == 0
+
+
+def test_one_row_of_the_catalogue_that_cannot_be_read_keeps_no_fact_out(
+    exported: tuple[Path, Manifest], lived_in: Path, tmp_path: Path
+) -> None:
+    with Node.open(lived_in) as node:
+        content = node.tables.load_catalogue()
+        content.products[0] = msgspec.structs.replace(content.products[0], list_class="no such class")
+        node.tables.save_catalogue(content)
+        manifest = export_node(node, tmp_path / "node.zip", secrets=True)
+        content.products[0] = msgspec.structs.replace(content.products[0], list_class="")
+        node.tables.save_catalogue(content)
+    with imported(tmp_path / "node.zip", tmp_path / "twin") as twin:
+        products = twin.tables.load_catalogue().products
+        assert len(products) == len(content.products) - 1
+        assert content.products[0].nhsa not in {product.nhsa for product in products}
+        assert export_node(twin, tmp_path / "again.zip").events_hash == manifest.events_hash
+    left = (tmp_path / "twin" / carry.LEFT_OUT / "products.csv").read_text(encoding="utf-8-sig")
+    assert content.products[0].nhsa in left
+    assert "no such class" in left
