@@ -55,10 +55,6 @@ MOVING = "MOVING"
 """Stands in a folder while a node is being moved into it, and names the folder from where."""
 MOVED = "MOVED"
 """Stands in a folder that a node has left, and says where it went."""
-MOVING = "MOVING"
-"""Stands in a folder while a node is being moved into it, and names the folder from where."""
-MOVED = "MOVED"
-"""Stands in a folder that a node has left, and says where it went."""
 
 
 class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
@@ -404,11 +400,6 @@ def check_folder(folder: Path, *, half_made: bool = False) -> None:
         ) from error
     if IMPORTING in held:
         raise NodeUnusable(f"an import into {folder} was not finished: delete the folder and import again")
-    if MOVED in held and not half_made:
-        raise NodeUnusable(f"the node in {folder} has moved: {(folder / MOVED).read_text().strip()}")
-    if MOVING in held and not half_made:
-        came_from = (folder / MOVING).read_text().strip()
-        raise NodeUnusable(f"a move from {came_from} into {folder} was not finished: run suyuan move again")
     if MOVED in held and not half_made:
         raise NodeUnusable(f"the node in {folder} has moved: {(folder / MOVED).read_text().strip()}")
     if MOVING in held and not half_made:
