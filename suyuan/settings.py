@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     map_approval: str = ""
     webhook_private: bool = False
     webhook_patience_hours: int = 72
+    lake_seal_events: int = 1_000_000
+    lake_seal_minutes: int = 60
+    lake_keep_days: int = 0
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -171,6 +174,9 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"webhook_patience_hours is {settings.webhook_patience_hours}; it must be at least 0")
     if settings.sm2_key and not re.fullmatch("[0-9a-fA-F]{64}", settings.sm2_key):
         raise SettingsWrong("sm2_key is no private SM2 key: it has 64 hexadecimal digits")
+    for name in ("lake_seal_events", "lake_seal_minutes", "lake_keep_days"):
+        if getattr(settings, name) < 0:
+            raise SettingsWrong(f"{name} is {getattr(settings, name)}; it must be at least 0 (0 for never)")
     _check_access(settings)
 
 

@@ -37,6 +37,7 @@ app.command("suyuan.cli.carry:import_", name="import")
 app.command("suyuan.cli.backup:backup", name="backup")
 app.command("suyuan.cli.backup:restore", name="restore")
 app.command("suyuan.cli.move:move", name="move")
+app.command("suyuan.cli.lake:app", name="lake")
 app.command("suyuan.cli.bench:app", name="bench")
 app.command("suyuan.cli.settings:settings", name="settings")
 app.command("suyuan.cli.doctor:doctor", name="doctor")
@@ -76,6 +77,7 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
 
     from suyuan.carry import FileRefused, FolderRefused  # noqa: PLC0415
     from suyuan.cli.output import Unreadable  # noqa: PLC0415
+    from suyuan.lake.refusals import LakeRefusal, QuestionRefused  # noqa: PLC0415
     from suyuan.ledger.ledger import Contention  # noqa: PLC0415
     from suyuan.node import NodeUnusable  # noqa: PLC0415
     from suyuan.settings import SettingsWrong  # noqa: PLC0415
@@ -85,9 +87,19 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
 
     if isinstance(error, (Unreadable, FileRefused)):
         return FINDINGS, str(error)
-    cannot = (NodeUnusable, FolderRefused, SettingsWrong, JournalRefusal, TablesError, AuditBroken, Contention)
+    cannot = (
+        LakeRefusal,
+        QuestionRefused,
+        NodeUnusable,
+        FolderRefused,
+        SettingsWrong,
+        JournalRefusal,
+        TablesError,
+        AuditBroken,
+        Contention,
+    )
     if isinstance(error, cannot) or type(error).__name__ == "ControlRefused":  # whose module costs a second
-        return FAILED, str(error)
+        return USAGE if isinstance(error, QuestionRefused) else FAILED, str(error)
     if isinstance(error, DBAPIError):
         return FAILED, f"the tables could not be read or written: {error.orig}; see to the disk and its rights"
     if isinstance(error, OSError):

@@ -49,6 +49,9 @@ SCHEMA_OF_ROWS: dict[str, Any] = {
 }
 """Every column with its type, as it is read. `docs/lake.md` says what each means."""
 
+PERSONAL = ("person", "prescriber")
+"""Columns of pseudonyms: who asks by hand sees them only with a reason that is recorded."""
+
 LATER: dict[str, str] = {}
 """Column that came after schema 1 → what it says, in SQL, of rows sealed before it came."""
 

@@ -10,8 +10,9 @@ import msgspec
 
 from suyuan.lake import manifest as kept
 from suyuan.lake.columns import SCHEMA
-from suyuan.lake.manifest import EventFile, LakeRefusal, Manifest
+from suyuan.lake.manifest import EventFile, Manifest
 from suyuan.lake.query import MEMORY_MB, connected, quoted
+from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import ROW_GROUP, file_hash, sync
 
 FILE_EVENTS = 1 << 22
@@ -57,7 +58,7 @@ def compact(
             except (OSError, duckdb.Error) as error:
                 raise LakeRefusal(
                     f"files of the lake in {folder} could not be merged: {error}. Nothing was changed by it; mend the "
-                    "cause (often a full disk, or a damaged file: suyuan lake check) and try again"
+                    "cause (often a full disk, or a damaged file: suyuan lake mend) and try again"
                 ) from error
             manifest = _replaced(folder, manifest, group, [merged])
             saved = sum(file.size for file in group) - merged.size
@@ -139,7 +140,7 @@ def _merge(folder: Path, group: list[EventFile], memory_mb: int, threads: int) -
     if row != (events, events, begin, begin + events - 1):
         raise LakeRefusal(
             f"what came of merging segments {first} to {last} of {folder} is not what they hold: {row}. Nothing was "
-            "changed; look for the damaged file with: suyuan lake check"
+            "changed; look for the damaged file with: suyuan lake mend"
         )
     sync(unfinished)
     made = EventFile(

@@ -13,8 +13,9 @@ import polars as pl
 from suyuan.lake import manifest as kept
 from suyuan.lake.columns import SCHEMA
 from suyuan.lake.crew import Alone, Crew, MakingFailed, Workers
-from suyuan.lake.manifest import EventFile, LakeRefusal, Manifest, Sealed
+from suyuan.lake.manifest import EventFile, Manifest, Sealed
 from suyuan.lake.query import ROWS, Rows, ask
+from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import SEGMENT_EVENTS, Batch, Made, Task
 from suyuan.proof.chain import BEGINNING
 from suyuan.proof.tree import HASH
@@ -65,7 +66,13 @@ class Lake:
 
     def __init__(self, folder: Path, source: Source | None = None) -> None:
         self.folder = folder
-        self._source = source
+        self._held = source
+
+    @property
+    def source(self) -> Source:
+        """What sealing takes from the node."""
+        assert self._held is not None, "who seals has a journal"
+        return self._held
 
     def manifest(self) -> Manifest:
         """What is sealed now.
@@ -129,7 +136,6 @@ class Lake:
         Raises:
             LakeRefusal: it could not be written, or the lake knows what the journal does not.
         """
-        assert self._source is not None, "who seals has a journal"
         with ExitStack() as held:
             try:
                 alone = held.enter_context(kept.changing(self.folder, wait=False))
@@ -139,7 +145,7 @@ class Lake:
                 if not manifest.generation:
                     kept.write_manifest(self.folder, manifest)  # before any file: one without the other is damage
                 kept.clean(self.folder, manifest)
-                return _Sealing(self.folder, self._source, manifest, segment_events, say).run(workers)
+                return _Sealing(self.folder, self.source, manifest, segment_events, say).run(workers)
             except (OSError, pl.exceptions.PolarsError, MakingFailed) as error:
                 raise LakeRefusal(_stopped(self.folder, error)) from error
 
@@ -153,16 +159,6 @@ class Lake:
             LakeRefusal: the lake cannot be read, or a file of it is damaged.
         """
         return ask(self.folder, question, parameters, rows=rows)
-
-    def unsealed(self, enough: int) -> int:
-        """How many events wait to be sealed; counting ends once it is more than enough."""
-        assert self._source is not None, "who counts has a journal"
-        seen = 0
-        for batches, _ in _pages(self._source.feed, self.manifest().position):
-            seen += sum(count for count, _ in batches)
-            if seen > enough:
-                break
-        return seen
 
 
 class _Sealing:
@@ -227,7 +223,7 @@ class _Sealing:
         return Task(
             number=number,
             first=first,
-            events_path=str(self._folder / (_events_name(number) + kept.UNFINISHED)),
+            events_path=str(self._folder / (events_name(number) + kept.UNFINISHED)),
             leaves_path=str(self._folder / f"{kept.LEAVES}/{number:08}.leaves{kept.UNFINISHED}"),
             salt_key=self._source.salt_key,
             hidden=self._hidden,
@@ -255,7 +251,7 @@ class _Sealing:
             sealed=self._source.clock(),
         )
         file = EventFile(
-            name=_events_name(task.number),
+            name=events_name(task.number),
             segments=(task.number, task.number),
             first=task.first,
             events=made.events,
@@ -289,7 +285,8 @@ def _pages(feed: Feed, position: bytes | None) -> Iterator[Page]:
         yield batches, position
 
 
-def _events_name(number: int) -> str:
+def events_name(number: int) -> str:
+    """Name of the Parquet file of one segment, within the lake's folder."""
     return f"{kept.EVENTS}/{number:08}-{number:08}.{SCHEMA}.parquet"
 
 

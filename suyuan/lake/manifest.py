@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import sync, write_durably
 from suyuan.proof.chain import Segment
 
@@ -17,10 +18,6 @@ FILE = "manifest.json"
 EVENTS = "events"
 LEAVES = "leaves"
 UNFINISHED = ".part"
-
-
-class LakeRefusal(Exception):  # noqa: N818  the reader's word for it
-    """The lake cannot do what was asked; the words say why and what to do. What was sealed stays as it is."""
 
 
 class Sealed(msgspec.Struct, kw_only=True, frozen=True):

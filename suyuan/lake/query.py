@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from suyuan.lake.columns import LATER, SCHEMA_OF_ROWS
-from suyuan.lake.manifest import LakeRefusal, Manifest, read_manifest, reading
+from suyuan.lake.columns import LATER, PERSONAL, SCHEMA_OF_ROWS
+from suyuan.lake.manifest import Manifest, read_manifest, reading
 from suyuan.lake.questions import QUESTIONS, VIEWS
+from suyuan.lake.refusals import LakeRefusal, QuestionRefused
 
 MEMORY_MB = 2_048
 """What a question may take of the memory; more goes to disk."""
@@ -33,10 +34,6 @@ class Rows(NamedTuple):
     """Whether there were more rows than asked for."""
 
 
-class QuestionRefused(Exception):  # noqa: N818  the reader's word for it
-    """A question that cannot be asked, or took too much; the words say why."""
-
-
 def sql_of(question: str) -> str:
     """The SQL of a kept question by its name; anything else is SQL itself."""
     kept = QUESTIONS.get(question.strip())
@@ -48,6 +45,7 @@ def ask(
     question: str,
     parameters: Sequence[object] | Mapping[str, object] = (),
     *,
+    personal: bool = True,
     rows: int = ROWS,
     memory_mb: int = MEMORY_MB,
     seconds: float = SECONDS,
@@ -55,7 +53,7 @@ def ask(
     """Answer a question, SQL or the name of a kept one, over the views `events`, `boxes` and `sealed`.
 
     It can read these and nothing else: no file, no network, and it can change nothing. `parameters` fill `?` or
-    `$name`.
+    `$name`. Without `personal` the columns of persons and prescribers are not there.
 
     Raises:
         QuestionRefused: it is not one SELECT, is wrong, or took too long.
@@ -63,7 +61,7 @@ def ask(
     """
     sql = sql_of(question)
     _check(sql)
-    with opened(folder, memory_mb=memory_mb) as (connection, _):
+    with opened(folder, personal=personal, memory_mb=memory_mb) as connection:
         timer = threading.Timer(seconds, connection.interrupt)
         timer.start()
         try:
@@ -78,47 +76,50 @@ def ask(
 
 
 @contextmanager
-def opened(folder: Path, *, memory_mb: int = MEMORY_MB) -> Iterator[tuple[duckdb.DuckDBPyConnection, Manifest]]:
-    """A DuckDB that sees the lake and nothing else, and the manifest it sees it by; files stay while it is open."""
+def opened(folder: Path, *, personal: bool, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that sees the lake and nothing else; files stay while it is open."""
     with reading(folder):
         manifest = read_manifest(folder)
         paths = [folder / file.name for file in manifest.files]
         try:
-            with connected(folder, paths, memory_mb=memory_mb) as connection:
+            with connected(folder, paths, personal=personal, memory_mb=memory_mb) as connection:
                 connection.execute(f"SET allowed_paths = {_listed(paths)}")
                 # What it spills stays within the folder; nothing else may be read, written or loaded.
                 connection.execute("SET enable_external_access = false")
                 connection.execute("SET lock_configuration = true")
                 for name, sql in VIEWS.items():
                     connection.execute(f"CREATE VIEW {name} AS {sql}")
-                yield connection, manifest
+                yield connection
         except duckdb.Error as error:
             raise _refusal(folder, manifest, error) from error
 
 
 @contextmanager
-def connected(folder: Path, paths: Sequence[Path], *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(
+    folder: Path, paths: Sequence[Path], *, personal: bool = True, memory_mb: int = MEMORY_MB
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB with the view `sealed`: every row of these files, of this schema whatever theirs is."""
     connection = duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "temp_directory": str(folder / "spill")})
     try:
         connection.execute(_MACROS)
-        connection.execute(f"CREATE VIEW sealed AS {_sealed(paths)}")
+        connection.execute(f"CREATE VIEW sealed AS {_sealed(paths, personal=personal)}")
         yield connection
     finally:
         connection.close()
 
 
-def _sealed(paths: Sequence[Path]) -> str:
+def _sealed(paths: Sequence[Path], *, personal: bool) -> str:
     empty = ", ".join(f"CAST(NULL AS {_TYPES[str(kind)]}) AS {name}" for name, kind in SCHEMA_OF_ROWS.items())
     sql = f"SELECT {empty} WHERE false"
     if paths:
         sql += f" UNION ALL BY NAME SELECT * FROM read_parquet({_listed(paths)}, union_by_name = true)"  # noqa: S608  our own names
-    return f"SELECT {columns_of_rows()} FROM ({sql}) AS every_file"  # noqa: S608  likewise
+    return f"SELECT {columns_of_rows(personal=personal)} FROM ({sql}) AS every_file"  # noqa: S608  likewise
 
 
-def columns_of_rows() -> str:
+def columns_of_rows(*, personal: bool) -> str:
     """The columns of the lake in SQL, those of later schemas with their defaults."""
-    return ", ".join(f"coalesce({name}, {LATER[name]}) AS {name}" if name in LATER else name for name in SCHEMA_OF_ROWS)
+    names = [name for name in SCHEMA_OF_ROWS if personal or name not in PERSONAL]
+    return ", ".join(f"coalesce({name}, {LATER[name]}) AS {name}" if name in LATER else name for name in names)
 
 
 def _listed(paths: Sequence[Path]) -> str:
@@ -146,7 +147,7 @@ def _refusal(folder: Path, manifest: Manifest, error: duckdb.Error) -> Exception
         if file.name in words and not isinstance(error, duckdb.PermissionException):
             return LakeRefusal(
                 f"{folder / file.name} (segments {file.segments[0]} to {file.segments[1]}) is missing or damaged: "
-                f"{words}. Make it again from the journal with: suyuan lake check --mend"
+                f"{words}. Make it again from the journal with: suyuan lake mend"
             )
     if isinstance(error, duckdb.IOException):
         return LakeRefusal(f"the lake in {folder} cannot be read: {words}")

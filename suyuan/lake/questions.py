@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 VIEWS = {
     # Copies of what others said, and the relay's own records, are no facts of this node (`ledger.keys.is_beside`).
-    "events": "SELECT * FROM sealed WHERE NOT (starts_with(key, 'elsewhere:') OR starts_with(key, 'relay:'))",
+    "events": "SELECT * FROM sealed WHERE key NOT LIKE 'elsewhere:%' AND key NOT LIKE 'relay:%'",
     "boxes": """
 SELECT key, min(system) AS system, min(product_key) AS product_key, count(*) AS events,
        min(event_time) AS first_time, max(event_time) AS last_time,
@@ -59,7 +59,8 @@ SELECT day, actor, region, count(CASE WHEN kind = 'sold' THEN 1 END) AS sold,
        count(CASE WHEN kind = 'claimed' AND verdict = 'pay' THEN 1 END) AS paid,
        count(CASE WHEN status <> 'accepted' THEN 1 END) AS questioned,
        sum(CASE WHEN kind = 'claimed' AND verdict = 'pay' THEN price ELSE 0 END) AS amount
-FROM events WHERE kind IN ('sold', 'claimed', 'returned', 'cancelled')
+FROM events
+WHERE kind IN ('sold', 'claimed', 'returned', 'cancelled') AND system IN ('trace20', 'gs1', 'ma', 'ahm', 'maker')
 GROUP BY day, actor, region
 ORDER BY day, actor, region
 """,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from suyuan.lake.compaction import compact, retain
 from suyuan.lake.lake import PAGE, Feed, Lake
-from suyuan.lake.manifest import LakeRefusal
+from suyuan.lake.refusals import LakeRefusal
 
 SMALL_FILES = 32
 """So many small files are merged: a server that seals each hour does so once a day or two."""

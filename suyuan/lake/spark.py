@@ -1,78 +1,107 @@
 """The same questions on Spark, over the same files, for what outgrows one machine; needs the extra `spark` and Java."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from suyuan.lake.columns import SCHEMA_OF_ROWS
-from suyuan.lake.manifest import LakeRefusal, read_manifest, reading
-from suyuan.lake.query import ROWS, QuestionRefused, Rows, columns_of_rows, sql_of
+from suyuan.lake.manifest import read_manifest, reading
+from suyuan.lake.query import ROWS, Rows, columns_of_rows, sql_of
 from suyuan.lake.questions import VIEWS
+from suyuan.lake.refusals import LakeRefusal, QuestionRefused
 
 _TYPES = {"Int64": "BIGINT", "Boolean": "BOOLEAN", "Date": "DATE", "String": "STRING", "List(String)": "ARRAY<STRING>"}
+_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    # As DuckDB has it: what overflows or is no number is an error, never NULL in silence.
+    "spark.sql.ansi.enabled": "true",
+}
 
 
-def ask_spark(folder: Path, question: str, master: str, *, rows: int = ROWS) -> Rows:
-    """Answer a question on the Spark cluster of this master, such as `spark://host:7077` or `local[2]`.
+class SparkLake:
+    """The lake in a folder, asked on the Spark cluster of a master such as `spark://host:7077` or `local[2]`.
 
-    Every worker must see the lake's folder under the same path: a shared file system.
+    A context; files of the lake stay while it is open. Every worker must see the folder under the same path.
 
     Raises:
-        QuestionRefused: Spark is not installed or cannot be reached, or the question is wrong.
+        QuestionRefused: Spark is not installed, or nobody answers at that address.
         LakeRefusal: the lake cannot be read.
     """
-    sql = sql_of(question)
-    with reading(folder), _session(master) as spark:
-        from pyspark.errors import PySparkException  # noqa: PLC0415  as below
+
+    def __init__(self, folder: Path, master: str, *, personal: bool = True) -> None:
+        self._folder = folder.absolute()
+        self._master = master
+        self._personal = personal
+        self._held = ExitStack()
+        self._spark: Any = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as held:
+            held.enter_context(reading(self._folder))
+            self._spark = _session(self._master)
+            held.callback(self._spark.stop)
+            self._prepare()
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def query(self, question: str, *, rows: int = ROWS) -> Rows:
+        """Answer a question in SQL, or a kept one by its name; the same text that DuckDB takes.
+
+        Raises:
+            QuestionRefused: it is wrong, or Spark could not answer it.
+        """
+        from pyspark.errors import PySparkException  # noqa: PLC0415  an extra
 
         try:
-            _prepare(spark, folder)
-            frame = spark.sql(sql)
+            frame = self._spark.sql(sql_of(question))
             found = [tuple(row) for row in frame.limit(rows + 1).collect()]
         except PySparkException as error:
-            raise QuestionRefused(f"Spark: {str(error).splitlines()[0]}") from error
+            raise QuestionRefused(f"Spark: {_first_line(error)}") from error
         return Rows(list(frame.columns), found[:rows], len(found) > rows)
 
+    def _prepare(self) -> None:
+        """The same views as in DuckDB, by the same SQL."""
+        files = read_manifest(self._folder).files
+        missing = [file.name for file in files if not (self._folder / file.name).exists()]
+        if missing:
+            raise LakeRefusal(f"{self._folder / missing[0]} is missing: make it again with: suyuan lake mend")
+        schema = ", ".join(f"{name} {_TYPES[str(kind)]}" for name, kind in SCHEMA_OF_ROWS.items())
+        frame = self._spark.createDataFrame([], schema)
+        if files:
+            paths = [(self._folder / file.name).as_uri() for file in files]
+            sealed = self._spark.read.option("mergeSchema", "true").parquet(*paths)
+            frame = frame.unionByName(sealed, allowMissingColumns=True)
+        frame.createOrReplaceTempView("every_file")
+        everything = f"SELECT {columns_of_rows(personal=self._personal)} FROM every_file"  # noqa: S608  our own names
+        for name, sql in {"sealed": everything, **VIEWS}.items():
+            self._spark.sql(sql).createOrReplaceTempView(name)
 
-@contextmanager
-def _session(master: str) -> Iterator[Any]:
+
+def _session(master: str) -> Any:  # noqa: ANN401  no types without the extra
     try:
         from pyspark.sql import SparkSession  # noqa: PLC0415  an extra, and half a gigabyte
     except ImportError:
         raise QuestionRefused("Spark is not installed: install Suyuan with its extra, suyuan[spark]") from None
+    logging.getLogger("SQLQueryContextLogger").disabled = True  # pages of Java where one line tells it
     builder = SparkSession.builder.appName("suyuan").master(master)
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.session.timeZone": "UTC",
-        # As DuckDB has it: what overflows or cannot be read as a number is an error, never NULL in silence.
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.shuffle.partitions": "8",
-    }
-    for name, value in settings.items():
+    for name, value in _SETTINGS.items():
         builder = builder.config(name, value)
     try:
         spark = builder.getOrCreate()
-    except Exception as error:  # Java is missing, or nobody answers: its own words
-        raise QuestionRefused(f"Spark at {master} cannot be used: {str(error).splitlines()[0]}") from error
-    try:
-        yield spark
-    finally:
-        spark.stop()
+    except Exception as error:
+        raise QuestionRefused(f"Spark at {master} cannot be used: {_first_line(error)}; is Java there?") from error
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
 
 
-def _prepare(spark: Any, folder: Path) -> None:  # noqa: ANN401  no types without the extra
-    """The same views as in DuckDB."""
-    files = read_manifest(folder).files
-    missing = [file.name for file in files if not (folder / file.name).exists()]
-    if missing:
-        raise LakeRefusal(f"{folder / missing[0]} is missing: make it again with: suyuan lake check --mend")
-    schema = ", ".join(f"{name} {_TYPES[str(kind)]}" for name, kind in SCHEMA_OF_ROWS.items())
-    frame = spark.createDataFrame([], schema)
-    if files:
-        paths = [(folder / file.name).absolute().as_uri() for file in files]
-        frame = frame.unionByName(spark.read.option("mergeSchema", "true").parquet(*paths), allowMissingColumns=True)
-    frame.createOrReplaceTempView("every_file")
-    spark.sql(f"SELECT {columns_of_rows()} FROM every_file").createOrReplaceTempView("sealed")  # noqa: S608  our own
-    for name, sql in VIEWS.items():
-        spark.sql(sql).createOrReplaceTempView(name)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

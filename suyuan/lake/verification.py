@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from suyuan.lake.columns import TEXTS
 from suyuan.lake.lake import Lake
-from suyuan.lake.manifest import EventFile, LakeRefusal, Sealed
-from suyuan.lake.query import QuestionRefused
+from suyuan.lake.manifest import EventFile, Sealed
+from suyuan.lake.refusals import LakeRefusal, QuestionRefused
 from suyuan.lake.segment import file_hash
 from suyuan.ledger.events import Event, encoder
 from suyuan.ledger.journal import Journal
