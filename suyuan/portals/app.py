@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
+from suyuan.ledger.ledger import Contention
 from suyuan.node import Node
 from suyuan.portals import access, assets, nhsa, openapi, operations
 from suyuan.portals.api import (
@@ -59,9 +62,13 @@ from suyuan.portals.pages import (
 )
 from suyuan.portals.pages import software as software_page
 from suyuan.portals.problem import Refused
-from suyuan.portals.site import Site
+from suyuan.portals.site import Site, site_of
 from suyuan.portals.watch import Watch
 from suyuan.portals.webhooks import Courier
+from suyuan.storage.refusals import JournalRefusal
+
+AWAY_SECONDS = "5"
+"""After so long who was told that the record cannot be reached comes again."""
 
 EVERYBODY = access.EVERYBODY
 SELLERS: frozenset[access.Role] = frozenset({"clerk", "pharmacist", "manager", "institution", "vendor"})
@@ -281,19 +288,21 @@ def application(node: Node) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        site.single.append(courier)
         await site.start()
         await live.start()
-        await courier.start()
         await checks.start()
         await control.start()
         await watch.start()
+        await site.lead()
         try:
             yield
         finally:
             await control.stop()
             await watch.stop()
             await checks.stop()
-            await courier.stop()
+            await site.lead_no_more()
+            await courier.close()
             await live.stop()
             await site.stop()
 
@@ -335,8 +344,25 @@ async def _tell_failure(request: Request, _: Exception) -> Response:
     return await tell_refusal(request, Refused("internal"))
 
 
+async def _tell_away(request: Request, error: Exception) -> Response:
+    """The journal or the tables cannot be reached or written: whether anything was kept is found by sending again."""
+    site_of(request).log.warning(
+        "unavailable", id=request.scope["state"]["request_id"], error=f"{type(error).__name__}: {error}"
+    )
+    return await tell_refusal(request, Refused("unavailable", headers={"retry-after": AWAY_SECONDS}))
+
+
+async def _tell_contention(request: Request, _: Exception) -> Response:
+    """Others changed the same boxes again and again meanwhile; nothing was taken."""
+    return await tell_refusal(request, Refused("busy", headers={"retry-after": "1"}))
+
+
 TELLING: dict[Any, ExceptionHandler] = {
     Refused: tell_refusal,
     HTTPException: _tell_http,
+    JournalRefusal: _tell_away,
+    DBAPIError: _tell_away,
+    PoolTimeout: _tell_away,
+    Contention: _tell_contention,
 }
 """How what is raised on the way is told."""

@@ -52,7 +52,7 @@ async def identify(site: Site, request: Request) -> Caller:
             credential = await _proven(site, request, scheme.lower(), proof.strip(), address)
         except Refused as refusal:
             if refusal.error.code == "signature_wrong":
-                site.limits.check("sign_in", f"wrong {neighbourhood(address)}")
+                await site.limits.check("sign_in", f"wrong {neighbourhood(address)}")
             raise
         return _software(site, credential, software, address)
     if token := request.cookies.get(COOKIE):
@@ -64,7 +64,7 @@ async def identify(site: Site, request: Request) -> Caller:
             must_change = held is not None and held.must_change
             return caller_for(site, person, session.id, address, must_change=must_change)
     if getattr(request.scope["state"].get("url"), "kind", "") == "nhsa":
-        listed = [one for one in site.networks() if within_networks(address, one.networks)]
+        listed = [one for one in await site.networks() if within_networks(address, one.networks)]
         if listed:
             return _software(site, listed[0], software, address)
     return Caller(software=software, address=address)
@@ -77,7 +77,7 @@ async def _proven(site: Site, request: Request, scheme: str, proof: str, address
     """The credential that the Authorization header proves."""
     if scheme == "bearer":
         key, _, secret = proof.partition(".")
-        credential = site.node.tables.find_credential(key)
+        credential = await site.credential(key)
         right = credential is not None and credential.kind == "key" and proves(credential, secret)
     elif scheme in (HMAC, SM2):
         credential, right = await _signed(site, request, scheme, dict(_PART.findall(proof)))
@@ -96,7 +96,7 @@ async def _signed(site: Site, request: Request, scheme: str, told: dict[str, str
         raise _wrong("Write id, time, nonce (8 to 64 letters or digits) and signature, separated by commas.")
     if not (told["time"].isascii() and told["time"].isdigit() and len(told["time"]) < 12):  # noqa: PLR2004  digits
         raise _wrong("The time is a number of seconds since 1970.", value=told["time"])
-    credential = site.node.tables.find_credential(told["id"])
+    credential = await site.credential(told["id"])
     if credential is None:
         return None, False
     digest = request.headers.get(BODY_DIGEST, _NOTHING).lower()
@@ -111,7 +111,7 @@ async def _signed(site: Site, request: Request, scheme: str, told: dict[str, str
             )
         except KeyWrong:
             right = False
-    if right and (fault := site.nonces.fault(credential.id, int(told["time"]), told["nonce"], time.time())):
+    if right and (fault := await site.nonces.fault(credential.id, int(told["time"]), told["nonce"], time.time())):
         raise _wrong(fault)
     request.scope["state"]["body_sm3"] = digest
     return credential, right

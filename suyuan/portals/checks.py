@@ -1,10 +1,11 @@
-"""Citizens' questions by day and outcome: counted in memory, kept beside the tables every few seconds."""
+"""Citizens' questions by day and outcome: counted in memory, added to what the tables keep every few seconds."""
 
 import asyncio
 from collections import Counter
 from contextlib import suppress
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 
 from suyuan.intake.desk import day_of
@@ -19,19 +20,23 @@ Days = dict[str, dict[str, int]]
 
 
 class Checks:
-    """The counts of one node. They are figures, not facts: a kill loses those of the last seconds, and nothing else."""
+    """The counts of one node. They are figures, not facts: a kill loses those of the last seconds, and nothing else.
+
+    Each process adds what it has counted to what all have, and sees what others counted when it adds.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.days: Days = {}
+        self._kept: Days = {}
+        """What the tables kept when they were asked last."""
+        self._fresh: Days = {}
+        """What this process has counted and not added yet."""
         self._taken: Counter[str] = Counter()
-        self._stored = "{}"
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Go on from what was kept."""
-        kept = await self.site.query(self.site.node.tables.meta, KEPT)
-        self.days = msgspec.json.decode(kept or "{}", type=Days)
+        await self._store()
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -40,7 +45,8 @@ class Checks:
             self._keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeping
-        await self._store()
+        with suppress(SQLAlchemyError):  # a database that is away keeps no server from stopping
+            await self._store()
 
     def take(self) -> None:
         """Take over what the server's own figures have counted since."""
@@ -53,30 +59,57 @@ class Checks:
         fresh = news - self._taken
         self._taken = news
         if fresh:
-            day = self.days.setdefault(day_of(self.site.node.ledger.clock()).isoformat(), {})
-            for outcome, count in fresh.items():
-                day[outcome] = day.get(outcome, 0) + count
+            _add(self._fresh, {day_of(self.site.node.ledger.clock()).isoformat(): dict(fresh)})
 
     def count(self, first: str = "") -> dict[str, int]:
         """Questions by outcome since a day (ISO), or of all days."""
         self.take()
         found: Counter[str] = Counter()
-        for day, outcomes in self.days.items():
-            if day >= first:
-                found.update(outcomes)
+        for days in (self._kept, self._fresh):
+            for day, outcomes in days.items():
+                if day >= first:
+                    found.update(outcomes)
         return dict(found)
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(KEEP_EVERY)
-            await self._store()
+            try:
+                await self._store()
+            except SQLAlchemyError as error:  # they are added the next time
+                self.site.log.warning("checks", error=type(error).__name__)
 
     async def _store(self) -> None:
         self.take()
-        text = msgspec.json.encode(self.days).decode()
-        if text != self._stored:
-            await asyncio.to_thread(self.site.node.tables.set_meta, KEPT, text)
-            self._stored = text
+        tables, fresh = self.site.node.tables, self._fresh
+        if fresh:
+            self._fresh = {}
+            try:
+                kept = await asyncio.to_thread(tables.change_value, KEPT, lambda text: _sum(text, fresh))
+            except SQLAlchemyError:
+                _add(self._fresh, fresh)
+                raise
+        else:
+            kept = await asyncio.to_thread(tables.meta, KEPT) or ""
+        self._kept = _days(kept)
+
+
+def _days(text: str) -> Days:
+    return msgspec.json.decode(text or "{}", type=Days)
+
+
+def _sum(text: str, fresh: Days) -> str:
+    """What is kept once this is added to it."""
+    days = _days(text)
+    _add(days, fresh)
+    return msgspec.json.encode(days).decode()
+
+
+def _add(days: Days, more: Days) -> None:
+    for day, outcomes in more.items():
+        held = days.setdefault(day, {})
+        for outcome, count in outcomes.items():
+            held[outcome] = held.get(outcome, 0) + count
 
 
 def checks_of(request: HTTPConnection) -> Checks:

@@ -150,7 +150,7 @@ async def _handle(url: Url, go_on: ASGIApp, scope: Scope, receive: Receive, send
         raise Refused("method_not_allowed", value=scope["method"], headers={"allow": ", ".join(sorted(others))})
     try:
         caller = scope["state"]["caller"] = await identify(site, request)
-        site.limits.check(url.lane, caller.name)
+        await site.limits.check(url.lane, caller.name)
         _admit(url, request, caller)
         if url.lane in UPLOADING and url.kind != "nhsa":
             site.limits.check_software(caller.software)

@@ -29,6 +29,7 @@ CALLERS: frozenset[Role] = EVERYBODY - OFFICIALS - {"auditor", "security_officer
 MEDIA_TYPE = "application/json;charset=UTF-8"
 BULK_RECORDS = 200
 """From so many records on, a batch waits in the lane of files: the counter is for people who wait."""
+NOT_REMEMBERED = False
 LARGE_BYTES = 64_000
 """From so many bytes on, a body is parsed beside the event loop."""
 PIECE_BYTES = 64 << 10
@@ -60,17 +61,18 @@ async def call(request: Request) -> Response:
     """One message (`docs/nhsa-address.md`): every answer is an NHSA envelope, whatever the HTTP status."""
     site = site_of(request)
     proofs = _proofs(request, site)
-    suspicion = _suspicion(request, site, proofs)
+    suspicion = await _suspicion(request, site, proofs)
     raw = await request.body()
     try:
         envelope = await _opened(site, raw, request.path_params.get("infno", ""))
     except UnreadableError as error:
         return _refusal(site, refusal_in_chinese(str(error)))
-    one = _Call(envelope, raw, proofs.client(envelope.institution), software=caller_of(request).software)
+    client = await _client(site, proofs, envelope.institution)
+    one = _Call(envelope, raw, client, software=caller_of(request).software)
     try:
-        one = await _proven(site, proofs, one, _caller(request, proofs, one))
+        one = await _proven(site, proofs, one, await _caller(request, site, proofs, one))
     except NotProven as failure:
-        return _not_proven(request, site, failure, one.infcode)
+        return await _not_proven(request, site, failure, one.infcode)
     if suspicion:
         site.limits.give_back(UNPROVEN, neighbourhood(caller_of(request).address), suspicion)
     _know(request, site, one)
@@ -80,7 +82,12 @@ async def call(request: Request) -> Response:
     return await _answer(site, one)
 
 
-def _suspicion(request: Request, site: Site, proofs: Proofs) -> int:
+async def _client(site: Site, proofs: Proofs, institution: str) -> Client:
+    """What is agreed with an institution."""
+    return await site.of_tables(proofs.remembers_client(institution), proofs.client, institution)
+
+
+async def _suspicion(request: Request, site: Site, proofs: Proofs) -> int:
     """Count what is about to be read of somebody who has not proved anything yet, in pieces; answers how many.
 
     Whoever has no proof could otherwise have us read and parse the largest message that is taken, for ever.
@@ -93,19 +100,19 @@ def _suspicion(request: Request, site: Site, proofs: Proofs) -> int:
         return 0
     if token is not None:
         with suppress(NotProven):
-            proofs.by_path(token, caller.address)
+            await _by_path(site, proofs, token, caller.address)
             return 0
     said = request.headers.get("content-length", "")
     pieces = -(-int(said or site.settings.body_bytes_max) // PIECE_BYTES) or 1
-    site.limits.check(UNPROVEN, neighbourhood(caller.address), pieces)
+    site.limits.check_here(UNPROVEN, neighbourhood(caller.address), pieces)
     return pieces
 
 
-def _not_proven(request: Request, site: Site, failure: NotProven, infcode: str) -> Response:
+async def _not_proven(request: Request, site: Site, failure: NotProven, infcode: str) -> Response:
     """A wrong proof counts as a try to sign in; whoever tries too often is told so beside what is wrong."""
     words = f"身份验证未通过：{failure}"
     try:
-        site.limits.check("sign_in", f"wrong {neighbourhood(caller_of(request).address)}")
+        await site.limits.check("sign_in", f"wrong {neighbourhood(caller_of(request).address)}")
     except Refused as refusal:
         response = _refusal(site, f"{words}；{refusal.error.title_zh}，{refusal.error.do_zh}", 429, infcode)
         response.headers.update(refusal.headers)
@@ -130,26 +137,37 @@ async def _opened(site: Site, raw: bytes, infno: str) -> Envelope:
     return open_envelope(raw, infno)
 
 
-def _caller(request: Request, proofs: Proofs, one: _Call) -> Proven:
+async def _by_path(site: Site, proofs: Proofs, token: str, address: str) -> Proven:
+    """The institution whose path token this is. Raises NotProven."""
+    known = site.node.tables.remembers(token.partition(".")[0])
+    return await site.of_tables(known, proofs.by_path, token, address)
+
+
+async def _caller(request: Request, site: Site, proofs: Proofs, one: _Call) -> Proven:
     """Who proved itself beside the message; nobody where only the message itself can tell. Raises NotProven."""
     caller = caller_of(request)
     token = request.path_params.get("token")
     if token is not None:
-        return proofs.by_path(token, caller.address)
+        return await _by_path(site, proofs, token, caller.address)
     if "x-tif-signature" in request.headers:
-        return proofs.by_headers(request.headers, one.raw, caller.address)
+        return await site.of_tables(NOT_REMEMBERED, proofs.by_headers, request.headers, one.raw, caller.address)
     return Proven(caller.party, caller.key) if caller.role in SENDERS else NOBODY
+
+
+async def _by_sign_in(site: Site, proofs: Proofs, institution: str, sign_no: str) -> Proven:
+    """Who signed in under this number for the institution; nobody after its end."""
+    return await site.of_tables(proofs.remembers_sign_in(sign_no), proofs.by_sign_in, institution, sign_no)
 
 
 async def _proven(site: Site, proofs: Proofs, one: _Call, by: Proven) -> _Call:
     """The call with the party that speaks, after what the message itself proves. Raises NotProven."""
     if not one.envelope.institution and by.party:
-        one = one._replace(client=proofs.client(by.party))
+        one = one._replace(client=await _client(site, proofs, by.party))
     if one.client.verify != "off":
         signer = await site.query(proofs.by_cainfo, one.envelope, one.client, one.raw)
         by = by if by.party else signer
     elif not by.party:
-        by = proofs.by_sign_in(one.envelope.institution, one.envelope.sign_no)
+        by = await _by_sign_in(site, proofs, one.envelope.institution, one.envelope.sign_no)
     listed = site.party(by.party)
     if listed is not None and ROLE_OF_KIND.get(listed.kind) not in SENDERS:
         raise NotProven(f"{by.party} 不是上传机构")
@@ -208,7 +226,7 @@ async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:
         output = sign_in.signed_in(await site.query(proofs.sign_in, institution, one.by), now)
     else:
         sign_no = sign_in.asked_sign_no(one.envelope)
-        if proofs.by_sign_in(institution, sign_no).party:
+        if (await _by_sign_in(site, proofs, institution, sign_no)).party:
             await site.query(proofs.sign_out, sign_no)
         output = sign_in.signed_out(now)
     area = institution[1:7] if institution[1:7].isdigit() else "000000"

@@ -20,9 +20,11 @@ from suyuan.portals.figures import Figures
 from suyuan.portals.limits import Limits
 from suyuan.portals.nonces import Nonces
 from suyuan.portals.oidc import SignOn
+from suyuan.portals.once import FolderTurn, Once, Single, turn_of_record
 from suyuan.portals.problem import Refused
 from suyuan.portals.templating import Templates
 from suyuan.storage.credentials import REMEMBERED_SECONDS, Credential
+from suyuan.views import Views
 from suyuan.views.alerts import region_in
 
 P = ParamSpec("P")
@@ -37,11 +39,18 @@ PICTURES_MAX = 8
 DUE_EVERY = 60.0
 """Seconds between two looks at the deadlines (`intake.take_time`)."""
 
+FOLLOW_EVERY = 1.0
+"""Seconds between two looks at what other processes have changed in the tables."""
+
+TURN = ".turn"
+"""The file of a node's folder that the process which keeps the lists has locked."""
+
 
 class Site:
     """An open node with its doors. `start` and `stop` go with the server's own."""
 
     def __init__(self, node: Node) -> None:
+        database, folder = node.settings.database, node.folder if node.settings.engine != "memory" else None
         self.node = node
         self.settings = node.settings
         self.templates = Templates()
@@ -50,8 +59,8 @@ class Site:
         self.figures = Figures()
         self.limits = Limits(node.settings)
         self.audit = Audit(node)
-        self.nonces = Nonces()
-        self.drafts = Drafts(node.folder / DRAFTS if node.settings.engine != "memory" else None)
+        self.nonces = Nonces(node.tables if database else None)
+        self.drafts = Drafts(folder and folder / DRAFTS)
         self.sign_on = SignOn(node.settings, node.privacy) if node.settings.oidc_issuer else None
         self._networks: tuple[float, list[Credential]] = (0.0, [])
         self.log = structlog.get_logger("suyuan")
@@ -60,19 +69,32 @@ class Site:
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._pictures = ThreadPoolExecutor(1, "pictures")
         self._looking = 0
-        self._clock: asyncio.Task[None] | None = None
+        self.single: list[Single] = [Recurring(self._take_time, DUE_EVERY)]
+        """What runs once, whatever number of processes on whichever hosts serve the same record; begun by `lead`."""
+        self._of_record = Once(turn_of_record(database, folder and folder / f"{TURN}.record"), self.single)
+        self._of_folder = Once(FolderTurn(folder and folder / TURN), [_ListsKept(self.views)])
+        self._following = Recurring(self._follow_tables, FOLLOW_EVERY)
 
     async def start(self) -> None:
         """Begin: uploads are taken, lists follow, deadlines fall due."""
         self.counter.start()
-        self.views.start()
-        self._clock = asyncio.create_task(self._watch_deadlines())
+        self.views.watch()
+        await self._of_folder.start()
+        await self._following.start()
+
+    async def lead(self) -> None:
+        """Do from now on what runs once, if nobody else does, or as soon as who does is gone."""
+        await self._of_record.start()
+
+    async def lead_no_more(self) -> None:
+        """Leave what runs once to others; what waits for news is told that none will come."""
+        self.stopping = True
+        await self._of_record.stop()
 
     async def stop(self) -> None:
         """End: what was begun is finished and acknowledged, what comes now is refused."""
         self.stopping = True
-        if self._clock is not None:
-            self._clock.cancel()
+        await self._following.stop()
         await self.counter.stop()
         self.drafts.close()
         self._pictures.shutdown(cancel_futures=True)
@@ -80,6 +102,7 @@ class Site:
         self.views.close()
 
     async def take(self, document: Document, by: str, lane: str = "counter") -> Outcome:
+        await self._of_folder.stop()
         """Take one document in; answers when it is durable. Lanes: counter for people waiting, bulk for files."""
         outcome = await self.counter.take(document, by, lane)
         self.figures.taken(document, outcome, self._province(document.institution or by))
@@ -115,26 +138,89 @@ class Site:
         digits = (party.region if party else region_in(code))[:2]
         return digits if digits.isdecimal() else ""
 
-    def networks(self) -> list[Credential]:
+    async def networks(self) -> list[Credential]:
         """Source networks that prove a caller of the NHSA address; another process's change holds after seconds."""
         until, listed = self._networks
         if time.monotonic() > until:
-            listed = self.node.tables.listed_networks()
+            listed = await self.query(self.node.tables.listed_networks)
             self._networks = time.monotonic() + REMEMBERED_SECONDS, listed
         return listed
 
     def forget_networks(self) -> None:
         """A network was listed or taken out."""
         self._networks = (0.0, [])
+    async def credential(self, identity: str) -> Credential | None:
+        """A key that still proves something; None for an unknown, ended or revoked one."""
+        tables = self.node.tables
+        return await self.of_tables(tables.remembers(identity), tables.find_credential, identity)
 
-    async def _watch_deadlines(self) -> None:
+    async def of_tables(
+        self,
+        remembered: bool,  # noqa: FBT001  before what may follow it
+        ask: Callable[P, Answer],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> Answer:
+        """What the tables say: of a file at once, of a database off the event loop unless it is remembered."""
+        if remembered or not self.settings.database:
+            return ask(*arguments, **named)
+        return await self.query(ask, *arguments, **named)
+
+
+    def _take_time(self) -> None:
+        self.node.take_time()
+        self.views.news()
+
+    def _follow_tables(self) -> None:
+        with self.node.catalogue_lock:
+            self.node.follow_catalogue()
+
+
+class Recurring:
+    """Work done again and again, in a thread; what fails once is tried the next time."""
+
+    def __init__(self, work: Callable[[], object], every: float) -> None:
+        self._work = work
+        self._every = every
+        self._log = structlog.get_logger("suyuan")
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin, at once."""
+        self._task = asyncio.create_task(self._go_on())
+
+    async def stop(self) -> None:
+        """Begin it no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        failing = ""
         while True:
             try:
-                await asyncio.to_thread(self.node.take_time)
-                self.views.news()
-            except Exception as error:  # the next minute tries again; readiness does not depend on it
-                self.log.exception("deadlines", error=type(error).__name__)
-            await asyncio.sleep(DUE_EVERY)
+                await asyncio.to_thread(self._work)
+                failing = ""
+            except Exception as error:  # noqa: BLE001  readiness does not depend on it
+                if failing != type(error).__name__:  # said once, not every second while a database is away
+                    self._log.warning("recurring", work=self._work.__name__, error=f"{type(error).__name__}: {error}")
+                failing = type(error).__name__
+            await asyncio.sleep(self._every)
+
+
+class _ListsKept:
+    """The views of a folder are taken in by one process; the others look on."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+
+    async def start(self) -> None:
+        """Follow the feed."""
+        await asyncio.to_thread(self._views.start)
+
+    async def stop(self) -> None:
+        """Follow it no more."""
+        await asyncio.to_thread(self._views.close)
 
 
 def site_of(request: HTTPConnection) -> Site:

@@ -4,22 +4,26 @@ import asyncio
 import ipaddress
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import httpx
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 
 from suyuan import __version__
 from suyuan.intake.desk import day_of
 from suyuan.lookup.moment import iso_time
+from suyuan.node import kept_at
 from suyuan.portals.access import Caller, Scope, scope_of
 from suyuan.portals.alert_records import record_for, wanted_within
 from suyuan.portals.callers import caller_for
 from suyuan.portals.codec import JSON, to_json
 from suyuan.portals.live import Live
 from suyuan.portals.signatures import hmac_sm3
+from suyuan.portals.site import FOLLOW_EVERY
 from suyuan.storage.webhooks import Webhook, Webhooks
 from suyuan.views.alerts import Alert
 
@@ -50,32 +54,58 @@ class Undeliverable(Exception):  # noqa: N818  the receiver's fault, in words
 
 
 class Courier:
-    """Delivers to every active webhook of a node, each in a task of its own."""
+    """Delivers to every active webhook of a node, each in a task of its own; `start` where no other process does."""
 
     def __init__(self, live: Live) -> None:
         self.live = live
         self.site = live.site
-        node = self.site.node
-        self.webhooks = Webhooks.open(node.folder / FILE if node.settings.engine != "memory" else None)
+        self.webhooks = Webhooks.open(kept_at(self.site.node.folder, self.site.settings, FILE))
         self._client = httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT, trust_env=False, limits=_NO_REUSE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._resting: set[str] = set()
+        """Webhooks whose receiver failed, and is left alone for a while."""
+        self._looking: asyncio.Task[None] | None = None
+        """Looks for what other processes have changed; None where this one does not deliver."""
 
     async def start(self) -> None:
         """Go on with what was not delivered."""
         for webhook in await self.site.query(self.webhooks.all):
-            self.follow(webhook)
+            self._follow(webhook)
+        self._looking = asyncio.create_task(self._look())
 
     async def stop(self) -> None:
-        """End; what was not acknowledged is delivered after the next start."""
+        """End; what was not acknowledged is delivered after the next start, here or by another process."""
         tasks, self._tasks = list(self._tasks.values()), {}
+        if self._looking is not None:
+            tasks.append(self._looking)
+            self._looking = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Release what is open."""
+        await self.stop()
         await self._client.aclose()
         self.webhooks.close()
 
+    async def _look(self) -> None:
+        """Webhooks that were made or resumed by another process are followed too; paused ones end by themselves."""
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY)
+            with suppress(SQLAlchemyError):  # a database that is away answers later
+                for webhook in await self.site.query(self.webhooks.all):
+                    task = self._tasks.get(webhook.id)
+                    resumed = webhook.id in self._resting and not webhook.failures
+                    if webhook.state == "active" and (task is None or task.done() or resumed):
+                        self._follow(webhook)
+
     def follow(self, webhook: Webhook) -> None:
-        """Deliver to it from now on, if it is active."""
+        """Deliver to it from now on, if it is active; where another process delivers, that one notices."""
+        if self._looking is not None:
+            self._follow(webhook)
+
+    def _follow(self, webhook: Webhook) -> None:
         self.forget(webhook.id)
         if webhook.state == "active":
             self._tasks[webhook.id] = asyncio.create_task(self._deliver_all(webhook.id))
@@ -219,7 +249,11 @@ class Courier:
             self.site.log.warning("webhook paused", id=webhook.id, owner=webhook.owner)
             return True
         await self.site.query(self.webhooks.change, webhook.id, **changes)
-        await asyncio.sleep(min(WAIT_MAX, WAIT_FIRST * 2 ** min(webhook.failures, 20)))
+        self._resting.add(webhook.id)
+        try:
+            await asyncio.sleep(min(WAIT_MAX, WAIT_FIRST * 2 ** min(webhook.failures, 20)))
+        finally:
+            self._resting.discard(webhook.id)
         return False
 
 

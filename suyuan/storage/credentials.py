@@ -209,6 +209,11 @@ class CredentialTables:
         self._forget()
         return issued
 
+    def remembers(self, credential_id: str) -> bool:
+        """Whether `find_credential` answers without asking the tables."""
+        fresh = time.monotonic() <= self._remembered_until and len(self._remembered) <= REMEMBERED_MAX
+        return len(credential_id) > ID_MAX or (fresh and credential_id in self._remembered)
+
     def find_credential(self, credential_id: str) -> Credential | None:
         """A key that still proves something; None for an unknown, ended or revoked one."""
         if len(credential_id) > ID_MAX:

@@ -23,6 +23,8 @@ CONNECTIONS_MORE = 12
 
 _CHANGING = 0x5375_7975_616E
 """The number of the advisory lock under which the tables are made and changed: `Suyuan`."""
+_TURN = 0x5475_726E
+"""And of the one that only one server process of all has: `Turn`."""
 
 
 def is_server(address: str | Path) -> bool:
@@ -82,6 +84,45 @@ def connect(address: str, **options: Any) -> psycopg.Connection[Any]:  # noqa: A
     return psycopg.connect(address, **patience, **options)
 
 
+class DatabaseTurn:
+    """The turn among all processes that share a database: it belongs to a connection, and ends with it.
+
+    Two may believe for some seconds that they have it, while one is cut off: what they do must bear that.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def take(self) -> bool:
+        """Take it if nobody has it; not while the database is away."""
+        try:
+            if self._connection is None:
+                self._connection = connect(self._address, autocommit=True, application_name="suyuan turn")
+            taken = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_TURN,)).fetchone()
+        except psycopg.Error:
+            self.free()
+            return False
+        return bool(taken and taken[0])
+
+    def holds(self) -> bool:
+        """Whether the connection that has it is alive."""
+        try:
+            if self._connection is None:
+                return False
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            self.free()
+            return False
+        return True
+
+    def free(self) -> None:
+        """Leave it to others."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 def alone(connection: sa.Connection) -> None:
     """From here to the end of the transaction nobody else makes or changes tables."""
     if connection.dialect.name == "sqlite":
@@ -135,3 +176,10 @@ def value_of(connection: sa.Connection, key: str) -> str | None:
 def keep_value(connection: sa.Connection, key: str, value: str) -> None:
     """Keep a single value; who else keeps one under this key waits for the end of the transaction."""
     connection.execute(or_else(connection, META, {"key": key, "value": value}))
+
+
+def value_to_change(connection: sa.Connection, key: str) -> str:
+    """A single value, empty where there is none; who else asks for it so waits for the end of the transaction."""
+    asked = or_else(connection, META, {"key": key, "value": ""}, {"value": META.c.value})
+    value: str = connection.execute(asked.returning(META.c.value)).scalar_one()
+    return value

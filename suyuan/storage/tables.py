@@ -36,6 +36,7 @@ from suyuan.storage.database import (
     keep_value,
     place_of,
     value_of,
+    value_to_change,
 )
 from suyuan.storage.people import ROLES, Password, PeopleSchema, PeopleTables, Person, Request, Session
 from suyuan.storage.webhooks import METADATA as WEBHOOKS
@@ -272,16 +273,31 @@ class Tables(CredentialTables, PeopleTables, CommonTables):
         with self._engine.begin() as connection:
             return value_of(connection, key)
 
+    def change_value(self, key: str, change: Callable[[str], str]) -> str:
+        """Put in place of a single value (empty: none yet) what becomes of it; answers that. Nobody else meanwhile.
+
+        Raises:
+            TablesError: as for `set_meta`.
+        """
+        self._check_key(key)
+        with self._engine.begin() as connection:
+            changed = change(value_to_change(connection, key))
+            keep_value(connection, key, changed)
+        return changed
+
     def set_meta(self, key: str, value: str) -> None:
         """Keep a single value.
 
         Raises:
             TablesError: the key belongs to the tables themselves.
         """
-        if key == _VERSION:
-            raise TablesError("The key 'schema' belongs to the tables themselves. Choose another.")
+        self._check_key(key)
         with self._engine.begin() as connection:
             keep_value(connection, key, value)
+
+    def _check_key(self, key: str) -> None:
+        if key == _VERSION:
+            raise TablesError("The key 'schema' belongs to the tables themselves. Choose another.")
 
 
 def _version(connection: sa.Connection, where: Path | str) -> int | None:

@@ -19,6 +19,9 @@ PAGE = 5_000
 LOOK_EVERY = 0.2
 """Seconds after which the feed is looked at again where nobody said that something was written."""
 
+WATCH_EVERY = 0.1
+"""Seconds after which a process that does not write the views looks whether the one that does has."""
+
 _METADATA = sa.MetaData()
 _CURSORS = sa.Table(
     "cursors",
@@ -65,8 +68,7 @@ class Views:
             if not count:
                 break
             taken += count
-            for listener in list(self._listeners):
-                listener()
+            self._tell()
         return taken
 
     def _next_page(self) -> int:
@@ -112,9 +114,41 @@ class Views:
         self._news.set()
 
     def start(self) -> None:
-        """Follow the feed in a thread of its own until `close`."""
-        self._thread = threading.Thread(target=self._follow, name="views", daemon=True)
+        """Follow the feed in a thread of its own until `close`; of the processes that have the file open, one does."""
+        self._end_thread()
+        self._begin_thread(self._follow)
+
+    def watch(self) -> None:
+        """Call back, as `listen` says, when another process has taken a page in; until `start` or `close`."""
+        self._begin_thread(self._watch)
+
+    def _begin_thread(self, work: Callable[[], None]) -> None:
+        self._ending = False
+        self._thread = threading.Thread(target=work, name="views", daemon=True)
         self._thread.start()
+
+    def _end_thread(self) -> None:
+        self._ending = True
+        self._news.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _watch(self) -> None:
+        with self._engine.connect() as connection:
+            seen = None
+            while not self._ending:
+                version = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                connection.rollback()
+                if seen not in {None, version}:
+                    self._tell()
+                seen = version
+                self._news.wait(WATCH_EVERY)
+                self._news.clear()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
 
     def _follow(self) -> None:
         while not self._ending:
@@ -129,11 +163,7 @@ class Views:
 
     def close(self) -> None:
         """Stop following and release the file. Closing twice is harmless."""
-        self._ending = True
-        self._news.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._end_thread()
         self._engine.dispose()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)

@@ -42,7 +42,7 @@ async def check_code(request: Request) -> Response:
     """The citizen's answer."""
     query, site = query_of(request, CheckQuery), site_of(request)
     node = site.node
-    site.limits.check_code(caller_of(request), recognise(query.code, "scan", node.catalogue.maker_rules))
+    await site.limits.check_code(caller_of(request), recognise(query.code, "scan", node.catalogue.maker_rules))
     found = await site.query(check, node.ledger, node.catalogue, query.code, query.language)
     if caller_of(request).role == "citizen":
         site.figures.checked(found.outcome)

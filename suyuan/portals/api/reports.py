@@ -257,7 +257,7 @@ async def take(site: Site, report: Report) -> Taken:
     """
     code = recognise(report.code, "scan", site.node.catalogue.maker_rules)
     if (code.is_box or code.review) and not await site.query(known_receipt, site.node.desk, report.token):
-        site.limits.check("code", f"report {code.key}")
+        await site.limits.check("code", f"report {code.key}")
     taken = await site.query(take_report, site.node.desk, report)
     site.views.news()
     return taken

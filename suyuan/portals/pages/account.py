@@ -44,7 +44,7 @@ async def show_password(request: Request) -> Response:
 async def change_password(request: Request) -> Response:
     """A new password: the old one is asked for, so that a browser left open gives no account away."""
     caller, site, sent = _own_account(request), site_of(request), await form_of(request)
-    site.limits.check("sign_in", f"name {caller.person}")
+    await site.limits.check("sign_in", f"name {caller.person}")
     fault = ""
     try:
         person, _ = await proven_by_password(site, caller.person, sent.get("old", ""))

@@ -115,7 +115,7 @@ def _first(request: Request, notice: str = "", choices: Sequence[str] = (), stat
 
 async def _answered(request: Request, text: str) -> Response:
     site = site_of(request)
-    site.limits.check_code(caller_of(request), recognise(text, "scan", site.node.catalogue.maker_rules))
+    await site.limits.check_code(caller_of(request), recognise(text, "scan", site.node.catalogue.maker_rules))
     language: Language = "en" if language_of(request) == "en" else "zh"
     answer = await site.query(check, site.node.ledger, site.node.catalogue, text, language)
     site.figures.checked(answer.outcome)

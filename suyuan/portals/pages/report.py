@@ -203,16 +203,16 @@ SCRIPT_TEXTS = {
 }
 
 
-def _count(request: Request, code: str) -> None:
+async def _count(request: Request, code: str) -> None:
     """What is shown of a box here is counted as on the page that answers for it. Raises Refused."""
     site = site_of(request)
-    site.limits.check_code(caller_of(request), recognise(code, "scan", site.node.catalogue.maker_rules))
+    await site.limits.check_code(caller_of(request), recognise(code, "scan", site.node.catalogue.maker_rules))
 
 
 async def _counted(request: Request, code: str) -> CitizenAnswer | None:
     """The answer, unless too many have asked about this box: a report can be sent all the same."""
     try:
-        _count(request, code)
+        await _count(request, code)
     except Refused:
         return None
     return await _answer(site_of(request), code, language_of(request))
@@ -312,7 +312,7 @@ async def compensation(request: Request) -> Response:
     site, language = site_of(request), language_of(request)
     code = request.query_params.get("code", "").strip()[:CODE_MAX]
     if code:
-        _count(request, code)
+        await _count(request, code)
     answer = await _answer(site, code, language)
     sales = answer.sales if answer is not None else []
     today = date.fromisoformat(iso_time(site.node.ledger.clock())[:10])

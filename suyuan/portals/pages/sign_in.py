@@ -40,7 +40,7 @@ async def sign_in(request: Request) -> Response:
     check_origin(request)
     sent = await form_of(request)
     name, site = sent.get("name", "")[:NAME_MAX], site_of(request)
-    site.limits.check("sign_in", f"name {name}")
+    await site.limits.check("sign_in", f"name {name}")
     try:
         person, held = await proven_by_password(site, name, sent.get("password", ""))
     except SignInFailed as failure:
