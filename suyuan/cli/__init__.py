@@ -28,6 +28,8 @@ app.command("suyuan.cli.code:code", name="code")
 app.command("suyuan.cli.ask:check", name="check")
 app.command("suyuan.cli.ask:trace", name="trace")
 app.command("suyuan.cli.settle:settle", name="settle")
+app.command("suyuan.cli.proof:proof", name="proof")
+app.command("suyuan.cli.proof:verify", name="verify")
 app.command("suyuan.cli.simulate:simulate", name="simulate")
 app.command("suyuan.cli.catalogue:app", name="catalogue")
 app.command("suyuan.cli.access:app", name="access")
@@ -80,6 +82,7 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     from suyuan.lake.refusals import LakeRefusal, QuestionRefused  # noqa: PLC0415
     from suyuan.ledger.ledger import Contention  # noqa: PLC0415
     from suyuan.node import NodeUnusable  # noqa: PLC0415
+    from suyuan.proof.checkpoints import CheckpointRefused  # noqa: PLC0415
     from suyuan.settings import SettingsWrong  # noqa: PLC0415
     from suyuan.storage.audit import AuditBroken  # noqa: PLC0415
     from suyuan.storage.refusals import JournalRefusal  # noqa: PLC0415
@@ -88,6 +91,7 @@ def _refusal(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, (Unreadable, FileRefused)):
         return FINDINGS, str(error)
     cannot = (
+        CheckpointRefused,
         LakeRefusal,
         QuestionRefused,
         NodeUnusable,

@@ -212,6 +212,12 @@ def sales_of(
     A claim and its report are one sale; so are all parts of a split box while they fit into it. A report that may
     belong to a claim already there (R3) is not told apart from it until it is known to be another sale.
     """
+    told, count = told_sales(key, events)
+    return [_sale(event, catalogue, language, undone=undone) for event, undone in told], count
+
+
+def told_sales(key: str, events: Iterable[Event]) -> tuple[list[tuple[Event, bool]], int]:
+    """The facts by which the sales of a box are known, each with whether it was undone, and how many stand."""
     box = Box(key)
     opened: dict[int, Event] = {}
     for event in events:
@@ -228,8 +234,13 @@ def sales_of(
         ),
         key=lambda each: (each[0].event_time, each[0].arrived),
     )
-    sales = [_sale(event, catalogue, language, undone=undone) for event, undone in told]
-    return sales, _count([sale for sale in box.sales if not sale.doubt])
+    return told, _count([sale for sale in box.sales if not sale.doubt])
+
+
+def is_kept_back(event: Event, catalogue: Catalogue) -> bool:
+    """Whether citizens are told kind and city of the place only."""
+    party = _party(event.actor, catalogue, event.event_time)
+    return party is not None and party.sensitive
 
 
 def _count(sales: Iterable[Sale]) -> int:

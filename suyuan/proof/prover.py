@@ -132,12 +132,21 @@ class Prover:
             records.append(record)
         return written({"suyuan proof": FORMAT, "records": records, **self._signed(checkpoint)})
 
+    def is_kept(self, checkpoint: Checkpoint) -> bool:
+        """Whether this node signed exactly this checkpoint."""
+        note = self.checkpoints.note(checkpoint.segments)
+        return note is not None and note.startswith(checkpoint.text + "\n")
+
     def growth(self, old: Checkpoint, new: Checkpoint) -> bytes:
         """The proof file that the record behind the newer checkpoint begins with that behind the older one."""
-        tops = [each.line.hash for each in self._sealed.segments()[: new.segments]]
-        path = _hexes(consistency(tops, old.segments))
-        lines = {"old_checkpoint": _lines(self.checkpoints.note(old.segments) or ""), "path": path}
-        return written({"suyuan proof": FORMAT, **lines, **self._signed(new)})
+        note = self.checkpoints.note(old.segments)
+        assert note is not None, "the caller has looked (`is_kept`)"
+        path = _hexes(self.growth_path(old.segments, new.segments))
+        return written({"suyuan proof": FORMAT, "old_checkpoint": _lines(note), "path": path, **self._signed(new)})
+
+    def growth_path(self, old: int, new: int) -> list[bytes]:
+        """The hashes that lead from the top tree of so many segments to that of more."""
+        return consistency([each.line.hash for each in self._sealed.segments()[:new]], old)
 
     def _signed(self, checkpoint: Checkpoint) -> dict[str, Any]:
         note = self.checkpoints.note(checkpoint.segments)
