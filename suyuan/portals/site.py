@@ -57,7 +57,7 @@ class Site:
         self.views = node.views
         self.counter = Counter(node)
         self.figures = Figures()
-        self.limits = Limits(node.settings)
+        self.limits = Limits(node.settings, node.tables if database else None)
         self.audit = Audit(node)
         self.nonces = Nonces(node.tables if database else None)
         self.drafts = Drafts(folder and folder / DRAFTS)
@@ -76,7 +76,7 @@ class Site:
         self._following = Recurring(self._follow_tables, FOLLOW_EVERY)
 
     async def start(self) -> None:
-        """Begin: uploads are taken, lists follow, deadlines fall due."""
+        """Begin: uploads are taken, lists follow, what other processes change in the tables is noticed."""
         self.counter.start()
         self.views.watch()
         await self._of_folder.start()
@@ -99,10 +99,10 @@ class Site:
         self.drafts.close()
         self._pictures.shutdown(cancel_futures=True)
         self._readers.shutdown()
+        await self._of_folder.stop()
         self.views.close()
 
     async def take(self, document: Document, by: str, lane: str = "counter") -> Outcome:
-        await self._of_folder.stop()
         """Take one document in; answers when it is durable. Lanes: counter for people waiting, bulk for files."""
         outcome = await self.counter.take(document, by, lane)
         self.figures.taken(document, outcome, self._province(document.institution or by))
@@ -146,9 +146,6 @@ class Site:
             self._networks = time.monotonic() + REMEMBERED_SECONDS, listed
         return listed
 
-    def forget_networks(self) -> None:
-        """A network was listed or taken out."""
-        self._networks = (0.0, [])
     async def credential(self, identity: str) -> Credential | None:
         """A key that still proves something; None for an unknown, ended or revoked one."""
         tables = self.node.tables
@@ -166,6 +163,9 @@ class Site:
             return ask(*arguments, **named)
         return await self.query(ask, *arguments, **named)
 
+    def forget_networks(self) -> None:
+        """A network was listed or taken out."""
+        self._networks = (0.0, [])
 
     def _take_time(self) -> None:
         self.node.take_time()
