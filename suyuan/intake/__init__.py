@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from suyuan.formats.document import Document, Outcome
 from suyuan.intake.deadlines import take_time
 from suyuan.intake.desk import Desk, day_of
+from suyuan.intake.elsewhere import ask_for
 from suyuan.intake.prepare import Preparer, Speaker, speaker_of
 from suyuan.intake.upload import Upload, look_again
 from suyuan.ledger.ledger import Failure, Transaction
@@ -62,6 +63,7 @@ def upload_of(desk: Desk, document: Document, by: str) -> Upload | Outcome:
 def store_together(desk: Desk, prepared: Sequence[Upload | Outcome | Exception]) -> list[Outcome | Exception]:
     """Fetch, decide, append once for all uploads; what is answered already stays as it is."""
     uploads = [one for one in prepared if isinstance(one, Upload)]
+    _ask_nation(desk, uploads)
     transactions = [Transaction(upload.keys(), upload.decide, upload.more) for upload in uploads]
     decided = desk.ledger.transact_together(transactions)
     answers = list(zip(uploads, decided, strict=True))
@@ -86,10 +88,19 @@ def _store(desk: Desk, upload: Upload | Outcome) -> Outcome:
     """Fetch, decide, append once."""
     if isinstance(upload, Outcome):
         return upload
+    _ask_nation(desk, [upload])
     outcome = desk.ledger.transact(upload.keys(), upload.decide, upload.more)
     if not desk.ledger.rehearsing:
         upload.look_again()
     return _complete(upload, outcome)
+
+
+def _ask_nation(desk: Desk, uploads: Sequence[Upload]) -> None:
+    """R23: one question for all boxes of all claims; what is judged then waits for nobody."""
+    if desk.elsewhere:
+        heard = ask_for(desk, [claim for upload in uploads for claim in upload.claims.values()])
+        for upload in uploads:
+            upload.heard = heard
 
 
 def _complete(upload: Upload, outcome: Outcome) -> Outcome:

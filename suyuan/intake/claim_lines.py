@@ -1,16 +1,16 @@
 """A claim made ready: its identity, and its lines completed from the visit's fee lines and sale reports."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from suyuan.formats.faults import MALFORMED
 from suyuan.intake.desk import Desk
-from suyuan.intake.prepare import Preparer, hold_keys, quantity_of
-from suyuan.intake.scans import is_line
+from suyuan.intake.prepare import Preparer, quantity_of
+from suyuan.intake.scans import is_line, lot_of, order_keys
 from suyuan.ledger.admission import Fact, iso_day
-from suyuan.ledger.keys import claim_key, digest
+from suyuan.ledger.keys import claim_key, digest, elsewhere_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Scan
 from suyuan.settlement.claim import Claim, ClaimLine
@@ -50,6 +50,8 @@ class PreparedClaim:
         """Sequence, in its file, of the settlement or refusal that answers it; set when it is judged."""
         self.facts: list[Fact] = []
         """Every code as it was judged last."""
+        self.heard: Callable[[Sequence[Fact]], bool] = lambda _: False
+        """Whether the nation answered for all boxes of these facts (R23)."""
         self._completed: tuple[Books, int, Lines] | None = None
         """The lines as last completed, with the books and how much of them had been fetched."""
         scans = [
@@ -108,10 +110,10 @@ class PreparedClaim:
                 wanted.add(fact.key)
                 if fact.balance:
                     wanted.add(fact.balance)
-                if is_line(fact):
-                    books.order_keys.update(hold_keys(fact, ""))
-                elif fact.key in books.histories:
-                    books.order_keys.update(hold_keys(fact, books.box(fact.key).lot))
+                elif self.desk.elsewhere and not is_line(fact):
+                    wanted.add(elsewhere_key(fact.key))
+                if is_line(fact) or fact.key in books.histories:
+                    books.order_keys.update(order_keys(self.desk, fact, lot_of(books, fact)))
         if wanted <= books.histories.keys():
             # Every box and line is there: what is still missing are orders, which change no line.
             books.asked.add(self.key)

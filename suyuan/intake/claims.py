@@ -98,6 +98,8 @@ def take_claim(books: Books, prepared: PreparedClaim, *, reversed_before: bool =
         _refuse_whole(verdict, "报文中有无法读取的内容，整单未通过，请按提示修改后重新上传")
     elif reversed_before:
         _refuse_whole(verdict, "该笔结算已被冲正（2601先于本报文到达）")
+    if prepared.desk.elsewhere and verdict.verdict != "refuse":
+        verdict.provisional = not prepared.heard(prepared.facts)
     if not prepared.claim.advice:
         prepared.sequence = _write_claim(books, prepared, lines, verdict)
     return verdict
@@ -186,7 +188,8 @@ def _judge_code(
         admission = Admission("duplicate_in_document", ("duplicate_in_document",), relates=books.box(fact.key).sequence)
     else:
         box = books.box(fact.key)
-        admission = admit(fact, box, holds, prepared.desk.policy.rules, books.now)
+        elsewhere = books.elsewhere(fact.key)
+        admission = admit(fact, box, holds, prepared.desk.policy.rules, books.now, elsewhere=elsewhere)
         if fact.split:
             pending[fact.key] = pending.get(fact.key, NOTHING) + (Fraction(fact.n, fact.m) if fact.m else NOTHING)
         fits = (not box.sales and not fact.split) or box.claimed_units() + pending.get(fact.key, WHOLE) <= WHOLE

@@ -3,16 +3,29 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.catalogue.mapping import ProductEdge
 from suyuan.ledger.admission import iso_day
+from suyuan.ledger.events import Event
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
 from suyuan.settlement.policy import NATIONAL, Policy
 
 Item = TypeVar("Item")
+
+
+class Nation(Protocol):
+    """Whom a province asks before a box is paid (R23)."""
+
+    def ask(self, keys: set[str]) -> dict[str, list[Event]] | None:
+        """What others said of these boxes, each event as stored where it came from; None where no answer came in time.
+
+        It answers within its budget whatever happens, and raises nothing.
+        """
+        ...
+
 
 BREATH_RECORDS = 50
 """Some milliseconds of work."""
@@ -30,6 +43,10 @@ class Desk:
     """Take uploads of institutions that the catalogue does not know yet (T15), as their code says they are."""
     keep_documents: bool = True
     """Seal and keep every raw message as evidence."""
+    elsewhere: bool = False
+    """This is a province of a nation: what others said of a box is read with it."""
+    nation: Nation | None = None
+    """Whom to ask before a claim is judged; None where nobody can be asked, and payments are provisional then."""
     breathe: Callable[[], None] | None = None
     """Called every `BREATH_RECORDS` records of an upload: a long one may stand back here for others."""
     known: dict[tuple[str, str, int], tuple[ProductEdge | None, bool]] = field(default_factory=dict, repr=False)

@@ -109,7 +109,7 @@ def _claim_box(books: Books, sold: Fact, settlement: Settlement, line: str, desk
     )
     rules, holds = desk.policy.rules, standing_holds(books, fact)
     box = books.box(fact.key)
-    admission = admit(fact, box, holds, rules, books.now)
+    admission = admit(fact, box, holds, rules, books.now, elsewhere=books.elsewhere(fact.key))
     part = Fraction(fact.n, fact.m) if fact.m else Fraction(0)
     free = natural_verdict(admission) == "pay" and box.claimed_units() + part <= WHOLE
     admission.drawn = free

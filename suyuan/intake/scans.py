@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from suyuan.intake.desk import Desk, paced
 from suyuan.intake.prepare import hold_keys
 from suyuan.ledger.admission import Admission, Fact, Rules, admit, matching_parked
-from suyuan.ledger.alerts import alert_classes, alert_id, evidence
+from suyuan.ledger.alerts import ACROSS, across_id, alert_classes, alert_id, evidence
 from suyuan.ledger.balances import SALES, admit_line, drawn_down
+from suyuan.ledger.box import Box
 from suyuan.ledger.events import RECORD_VERSION, Event, Kind
-from suyuan.ledger.keys import alert_key, hold_key
+from suyuan.ledger.keys import alert_key, elsewhere_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result
 from suyuan.ledger.statuses import ALERTING, STATUS
@@ -34,7 +35,7 @@ def hold_round(desk: Desk, facts: Sequence[Fact]) -> Callable[[Books], set[str]]
     """Second round: the orders on the products and batches of what is sold."""
     selling = [fact for fact in facts if fact.kind in {"sold", "claimed"} and fact.product_key]
 
-    products = {hold_key("product", fact.product_key) for fact in selling}
+    products = {key for fact in selling for key in order_keys(desk, fact, "")}
 
     def more(books: Books) -> set[str]:
         if "holds" in books.asked:
@@ -42,9 +43,9 @@ def hold_round(desk: Desk, facts: Sequence[Fact]) -> Callable[[Books], set[str]]
         books.asked.add("holds")
         wanted = set(products)
         for fact in paced(desk, selling):
-            lot = "" if is_line(fact) else books.box(fact.key).lot
-            if lot or fact.code_lot:
-                wanted.update(hold_keys(fact, lot))
+            lot = lot_of(books, fact)
+            if lot:
+                wanted.update(order_keys(desk, fact, lot))
         books.order_keys |= wanted
         return wanted
 
@@ -56,12 +57,32 @@ def is_line(fact: Fact) -> bool:
     return fact.key.startswith("line:")
 
 
+def lot_of(books: Books, fact: Fact) -> str:
+    """The batch that the maker named, here or elsewhere; empty where none did."""
+    if is_line(fact):
+        return ""
+    here = books.box(fact.key).lot
+    elsewhere = None if here else books.elsewhere(fact.key)
+    return elsewhere.lot if elsewhere is not None else here
+
+
+def order_keys(desk: Desk, fact: Fact, lot: str) -> list[str]:
+    """Where orders on a fact's product and batch are filed: given here, and in a province elsewhere too."""
+    here = hold_keys(fact, lot)
+    return [*here, *map(elsewhere_key, here)] if desk.elsewhere else [*here]
+
+
 def standing_holds(books: Books, fact: Fact) -> list[Event]:
     """Orders on the fact's product or batch that are not lifted."""
     if not books.any_orders() or fact.kind not in {"sold", "claimed"}:
         return []
-    lot = "" if is_line(fact) else books.box(fact.key).lot
-    return [order for key in hold_keys(fact, lot) for order in books.orders(key)]
+    keys = hold_keys(fact, lot_of(books, fact))
+    return [order for key in keys for filed in (key, elsewhere_key(key)) for order in books.orders(filed)]
+
+
+def elsewhere_of(books: Books, fact: Fact) -> Box | None:
+    """What others tell of the box that is sold; None for other facts, and where nothing is known."""
+    return books.elsewhere(fact.key) if fact.kind in {"sold", "claimed"} else None
 
 
 def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]) -> Result:
@@ -74,7 +95,7 @@ def take_scan(books: Books, fact: Fact, rules: Rules, seen: set[tuple[str, str]]
     if mark in seen and not fact.split and fact.kind in {"sold", "claimed", "returned"}:
         admission = Admission("duplicate_in_document", ("duplicate_in_document",), relates=box.sequence)
     else:
-        admission = admit(fact, box, holds, rules, books.now)
+        admission = admit(fact, box, holds, rules, books.now, elsewhere=elsewhere_of(books, fact))
     seen.add(mark)
     if admission.status in REPEATS:
         return _result(fact, admission, first=admission.status != "first_answer", alert=admission.alert)
@@ -164,8 +185,10 @@ def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Eve
     told = _told_before(books, fact, admission)
     first = ""
     for alert_class in alert_classes(fact, admission, orders, rules, told):
-        identity = alert_id(fact, alert_class, books.next_sequence(fact.key))
+        identity = _alert_id(books, fact, admission, alert_class)
         first = first or identity
+        if books.past(alert_key(identity)):
+            continue
         books.add(
             alert_key(identity),
             "alerted",
@@ -185,6 +208,14 @@ def raise_alerts(books: Books, fact: Fact, admission: Admission, holds: list[Eve
     return first or next(iter(told.values()), "")
 
 
+def _alert_id(books: Books, fact: Fact, admission: Admission, alert_class: str) -> str:
+    """Of a conflict with another province it is the id that the nation gives it too, so that it is told once."""
+    against = admission.against
+    if against is not None and against.known_by.origin and alert_class in ACROSS:
+        return across_id(fact, against.known_by)
+    return alert_id(fact, alert_class, books.next_sequence(fact.key))
+
+
 def _told_before(books: Books, fact: Fact, admission: Admission) -> dict[str, str]:
     """Reasons of this admission for which an alert was raised before, with its id."""
     events = books.past(fact.key) if is_line(fact) else books.box(fact.key).facts.values()
@@ -200,8 +231,9 @@ def _is_same_conflict(event: Event, fact: Fact, admission: Admission) -> bool:
         return True
     if event.person != fact.person:
         return False
+    against = admission.against
     return event.relates == admission.relates or (
-        admission.against is not None and admission.against.has(event.relates)
+        against is not None and not against.known_by.origin and against.has(event.relates)
     )
 
 

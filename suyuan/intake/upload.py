@@ -10,6 +10,7 @@ from suyuan.formats.times import digits17
 from suyuan.intake.claim_lines import PreparedClaim
 from suyuan.intake.claims import take_claim, take_fee_lines
 from suyuan.intake.desk import Desk, paced
+from suyuan.intake.elsewhere import UNHEARD, Heard, keys_elsewhere
 from suyuan.intake.fill import fill_waiting, report_keys, write_reports
 from suyuan.intake.orders import alert_late_orders, order_key, take_order
 from suyuan.intake.prepare import Preparer
@@ -64,6 +65,8 @@ class Upload:
             self.institution, document.infno or document.format, document.msgid or preparer.sealed
         )
         self._holds = hold_round(desk, self.facts)
+        self.heard: Heard = UNHEARD
+        """What the nation said of the boxes of its claims."""
         self.orders: dict[str, int] = {}
         """Orders on products and batches as the decision saw them: key and number of events."""
 
@@ -83,10 +86,14 @@ class Upload:
         keys.update(claim_key(self.institution, fee.references) for fee in self.fees)
         keys.update(self.reports)
         keys.update(self._batches())
+        if self.desk.elsewhere:
+            keys |= keys_elsewhere(self.facts)
+            keys |= keys_elsewhere(fact for claim in self.claims.values() for _, facts in claim.sent for fact in facts)
         return keys
 
     def more(self, books: Books) -> set[str]:
         """Next rounds: cartons, claim files, boxes and orders that the first rounds led to."""
+        books.heard = self.heard.told
         wanted = self._holds(books)
         for prepared in self.claims.values():
             wanted |= prepared.more(books)
@@ -96,6 +103,7 @@ class Upload:
 
     def decide(self, books: Books) -> Outcome:
         """Judge all records in order and write what follows; the same document again gets its first answer."""
+        books.heard = self.heard.told
         before = self._answered_before(books)
         if before is not None:
             return before
@@ -120,7 +128,9 @@ class Upload:
                 order = fact.kind in ORDERS
                 results.append(take_order(books, scan, fact, speaker) if order else take_scan(books, fact, rules, seen))
             elif isinstance(record, Claim):
-                results.append(take_claim(books, self.claims[place], reversed_before=reversed_before))
+                claim = self.claims[place]
+                claim.heard = self.heard.covers
+                results.append(take_claim(books, claim, reversed_before=reversed_before))
             elif isinstance(record, Undo):
                 results.append(take_undo(books, self.undos[place], self.desk))
             else:

@@ -1,5 +1,6 @@
 """Admission: what one more scan means for a box, decided once from its history, the orders on it and the rules."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -104,13 +105,18 @@ class Admission(msgspec.Struct, gc=False):
     """Id of the alert that the first answer named."""
 
 
-def admit(fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int) -> Admission:
-    """Judge one fact against its box. Arrival decides: the box is as it stands in journal order (R2)."""
+def admit(
+    fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int, *, elsewhere: Box | None = None
+) -> Admission:
+    """Judge one fact against its box. Arrival decides: the box is as it stands in journal order (R2).
+
+    `elsewhere` is the same box as other provinces and the nation tell of it (R23); None where nothing is known.
+    """
     repeat = find_repeat(fact, box, rules)
     if repeat is not None:
         return repeat
     if fact.kind in {"sold", "claimed"}:
-        return _admit_sale(fact, box, holds, rules, now)
+        return _admit_sale(fact, box, holds, rules, now, elsewhere=elsewhere)
     if fact.kind == "returned":
         return _admit_return(fact, box, rules, now)
     return _admit_movement(fact, box)
@@ -136,21 +142,25 @@ def _admit_movement(fact: Fact, box: Box) -> Admission:
     return _admission(reasons)
 
 
-def _admit_sale(fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int) -> Admission:
+def _admit_sale(
+    fact: Fact, box: Box, holds: list[Event], rules: Rules, now: int, *, elsewhere: Box | None
+) -> Admission:
     reasons = _code_reasons(fact)
     if fact.review:
         # Nobody knows yet which box it is: no sale of either reading is held against it.
         return _admission(reasons)
-    relation, against, joined = relate(fact, box, rules)
+    relation, against, joined = relate(fact, box, rules, elsewhere.sales if elsewhere is not None else ())
     if relation == "tolerated_repeat":
         assert against is not None, "a repeat has its first scan"
         return _admission({relation}, relates=against.known_by.sequence)
     reasons |= _box_reasons(fact, box, holds)
+    if elsewhere is not None:
+        reasons |= _reasons_elsewhere(fact, box, elsewhere)
     if relation:
         reasons.add(relation)
     admission = _admission(reasons, against=against)
     for earlier in (joined, against):
-        if earlier is not None:
+        if earlier is not None and not earlier.known_by.origin:
             admission.relates = earlier.known_by.sequence
     if joined is not None:
         admission.joins = joined.known_by.sequence
@@ -194,13 +204,25 @@ def _box_reasons(fact: Fact, box: Box, holds: list[Event]) -> set[str]:
     return reasons
 
 
-def relate(fact: Fact, box: Box, rules: Rules) -> tuple[str, Sale | None, Sale | None]:
+def _reasons_elsewhere(fact: Fact, box: Box, elsewhere: Box) -> set[str]:
+    reasons = set()
+    if elsewhere.holds:
+        reasons.add("held")
+    if elsewhere.exit is not None:
+        reasons.add("destroyed")
+    if not box.expiry and elsewhere.expiry and elsewhere.expiry < iso_day(fact.event_time):
+        reasons.add("expired")
+    return reasons
+
+
+def relate(fact: Fact, box: Box, rules: Rules, elsewhere: Sequence[Sale] = ()) -> tuple[str, Sale | None, Sale | None]:
     """The relation of a sale to the earlier sales of its box: its name, the sale in its way, and its other half.
 
     Exactly one relation holds, or none (""). Only sales that arrived before this one's own first half can stand in its
-    way, and a later one that was paid or is this institution's own claim.
+    way, and a later one that was paid or is this institution's own claim. `elsewhere` are standing sales in other
+    provinces: they count like any other's, and are never this one's other half.
     """
-    if not box.sales:
+    if not box.sales and not elsewhere:
         return "", None, None
     first = _first_scan(fact, box, rules) if fact.kind == "sold" else None
     if first is not None:
@@ -210,6 +232,11 @@ def relate(fact: Fact, box: Box, rules: Rules) -> tuple[str, Sale | None, Sale |
         sale
         for sale in box.sales
         if sale is not joined and not sale.doubt and (joined is None or _in_the_way(sale, joined, fact.actor))
+    ]
+    others += [
+        sale
+        for sale in elsewhere
+        if not sale.doubt and (joined is None or sale.paid or sale.known_by.arrived < joined.known_by.arrived)
     ]
     parked = matching_parked(fact, box) if fact.kind == "sold" else None
     if parked is not None:

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from suyuan.ledger.admission import DAY, MINUTE, Admission, Fact, Rules
 from suyuan.ledger.events import Event
-from suyuan.ledger.keys import digest
+from suyuan.ledger.keys import ELSEWHERE, digest
 
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "swap": (
@@ -48,6 +48,9 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "two_funds": ("One box was paid by two funds.", ("insured person changed funds",)),
 }
 """Class → (meaning, innocent explanations). Technical errors and tolerated repeats are never alerts."""
+
+ACROSS = frozenset({"clone", "resale", "split_exceeded"})
+"""What a box sold in two provinces may be."""
 
 _BY_REASON = {
     "duplicate_in_document": "two_lines",
@@ -102,6 +105,12 @@ def alert_id(fact: Fact, alert_class: str, sequence: int) -> str:
     return digest(alert_class, fact.fact, fact.key, str(sequence))
 
 
+def across_id(one: Event | Fact, other: Event) -> str:
+    """One id for a box sold in two provinces by the same two places to the same two persons, whoever finds it first."""
+    key = other.key.removeprefix(ELSEWHERE)
+    return digest("across", key, *sorted(f"{side.actor}|{side.person}" for side in (one, other)))
+
+
 def evidence(fact: Fact, admission: Admission, alert_class: str) -> dict[str, object]:
     """What an inspector needs to begin: the box, both sides, the gap, and how it may be innocent."""
     meaning, innocent = CLASSES[alert_class]
@@ -120,7 +129,7 @@ def evidence(fact: Fact, admission: Admission, alert_class: str) -> dict[str, ob
     }
     if admission.against is not None:
         earlier = admission.against.known_by
-        found["earlier"] = {
+        found["earlier"] = told = {
             "institution": earlier.actor,
             "region": earlier.region,
             "event_time": earlier.event_time,
@@ -129,6 +138,8 @@ def evidence(fact: Fact, admission: Admission, alert_class: str) -> dict[str, ob
             "claimed": admission.against.claimed,
             "same_person": bool(fact.person) and earlier.person == fact.person,
         }
+        if earlier.origin:
+            told["province"] = earlier.origin.partition("/")[0]
         if earlier.event_time > fact.event_time:
             found["review"] = "an earlier sale arrived later; no payment is reversed by itself (R2)"
     return found

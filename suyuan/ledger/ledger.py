@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 from suyuan.ledger.box import Box
 from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import History, Journal
+from suyuan.ledger.keys import elsewhere_key
+from suyuan.ledger.origins import Known, adopted
 
 Answer = TypeVar("Answer")
 
@@ -20,6 +22,17 @@ ROUNDS_MAX = 8
 
 class Contention(Exception):  # noqa: N818  the field's word for it
     """The same keys changed under a decision too many times; nothing of it was written."""
+
+
+class _Nothing(NamedTuple):
+    """The history of a key that was never written."""
+
+    sequence: int = 0
+    tail: Sequence[Event] = ()
+    events: Sequence[Event] = ()
+
+
+_NOTHING = _Nothing()
 
 
 class Books:
@@ -35,6 +48,9 @@ class Books:
         self.written: dict[str, int] = {}
         """Sequence of the event that each fact (R5) became, of several the first."""
         self._boxes: dict[str, Box] = {}
+        self.heard: dict[str, list[Event]] = {}
+        """What the nation answered about boxes before this decision, each event as stored where it came from (R23)."""
+        self._elsewhere: dict[str, Box | None] = {}
         self.asked: set[str] = set()
         """Rounds of fetching that are done, by name."""
         self._late: dict[str, list[Event]] = {}
@@ -57,6 +73,16 @@ class Books:
             for event in self._late.pop(key):
                 box.apply(event)
         return box
+
+    def elsewhere(self, key: str) -> Box | None:
+        """The box as others tell of it: what came down before, and what the nation has just said; None for nothing."""
+        if key not in self._elsewhere:
+            history = self.histories.get(elsewhere_key(key))
+            told = self.heard.get(key, ())
+            known = list(history.events) if history is not None else []
+            events = known + adopted(key, Known(history or _NOTHING), told) if told else known
+            self._elsewhere[key] = Box.of(key, events) if events else None
+        return self._elsewhere[key]
 
     def any_orders(self) -> bool:
         """Whether any order at all is filed on what this decision is about: mostly there is none."""

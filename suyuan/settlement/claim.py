@@ -137,3 +137,5 @@ class ClaimVerdict(msgspec.Struct, gc=False, kw_only=True):
     """Faults that concern the whole claim (not_allowed, malformed), in words."""
     contest: str = ""
     """How to contest."""
+    provisional: bool = False
+    """True where the nation could not be asked: it looks again when it gets the claim (R23)."""

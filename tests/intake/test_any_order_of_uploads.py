@@ -334,7 +334,7 @@ def test_the_oracle_notices_a_box_that_is_paid_twice(monkeypatch: pytest.MonkeyP
         uploads.teardown()
 
 
-def _blind_admit(fact: Any, box: Any, holds: Any, rules: Any, now: Any) -> Any:
+def _blind_admit(fact: Any, box: Any, holds: Any, rules: Any, now: Any, *, elsewhere: Any) -> Any:
     from suyuan.ledger.admission import Admission  # noqa: PLC0415
 
     return Admission("accepted", ("accepted",), drawn=True)

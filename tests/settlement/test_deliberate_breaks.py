@@ -90,9 +90,9 @@ def a_second_settlement_is_tolerated(patch: pytest.MonkeyPatch) -> None:
 def _relate_with_tolerance(first_scan: Callable[[Any, Box, Any], Any]) -> Callable[..., Any]:
     relate = admission.relate
 
-    def tolerant(fact: Any, box: Box, rules: Any) -> Any:
+    def tolerant(fact: Any, box: Box, rules: Any, elsewhere: Any = ()) -> Any:
         first = first_scan(fact, box, rules) if box.sales else None
-        return ("tolerated_repeat", first, None) if first is not None else relate(fact, box, rules)
+        return ("tolerated_repeat", first, None) if first is not None else relate(fact, box, rules, elsewhere)
 
     return tolerant
 
