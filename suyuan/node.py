@@ -453,7 +453,11 @@ def _journal(folder: Path, settings: Settings) -> Journal:
         if (folder / JOURNAL).exists():
             raise NodeUnusable(f"{folder} keeps a journal: the engine memory would not see it; use the engine rocks")
         return MemoryJournal()
-    return RocksJournal(folder / JOURNAL, block_cache_bytes=settings.block_cache_mb * MIB)
+    return RocksJournal(
+        folder / JOURNAL,
+        block_cache_bytes=settings.block_cache_mb * MIB,
+        write_buffer_bytes=settings.write_buffer_mb * MIB,
+    )
 
 
 def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:

@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "rocks"
     database: str = ""
     block_cache_mb: int = 512
+    write_buffer_mb: int = 256
     policy: str = "national"
     accept_unknown: bool = True
     keep_documents: bool = True
@@ -166,6 +167,8 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"policy is {settings.policy!r}; it may be {', '.join(PRESETS)}")
     if settings.block_cache_mb < 8:  # noqa: PLR2004  below, RocksDB has no room for its index
         raise SettingsWrong(f"block_cache_mb is {settings.block_cache_mb}; it must be at least 8")
+    if settings.write_buffer_mb < 8:  # noqa: PLR2004  below, it would write out all the time
+        raise SettingsWrong(f"write_buffer_mb is {settings.write_buffer_mb}; it must be at least 8")
     if not 0 <= settings.port <= PORT_MAX:
         raise SettingsWrong(f"port is {settings.port}; it may be 0 (any that is free) to {PORT_MAX}")
     if settings.address and not settings.address.startswith(("http://", "https://")):

@@ -69,6 +69,7 @@ class RocksJournal:
         path: Path,
         *,
         block_cache_bytes: int = 256 * MIB,
+        write_buffer_bytes: int = 256 * MIB,
         current_bytes: int = 64 * MIB,
         stop_at_damage: bool = False,
         _sync: bool = True,
@@ -76,7 +77,7 @@ class RocksJournal:
         self._path = path
         self._owner: int | None = owned(path)
         try:
-            self._open(Cache(block_cache_bytes), stop_at_damage=stop_at_damage)
+            self._open(Cache(block_cache_bytes), write_buffer_bytes, stop_at_damage=stop_at_damage)
             self._end = self._find_end()  # number of the last batch and the position after it, always of one moment
             pinned = {stored.decode(): value for stored, value in self._scan_prefix(PINNED.encode())}
         except BaseException:
@@ -92,9 +93,9 @@ class RocksJournal:
         self._unsynced: dict[str, bytes] = {}  # what is visible in the database and not yet known to be on disk
         self._stopped = ""  # why nothing is written any more
 
-    def _open(self, cache: Cache, *, stop_at_damage: bool) -> None:
+    def _open(self, cache: Cache, write_buffer_bytes: int, *, stop_at_damage: bool) -> None:
         new = is_new(self._path)
-        options = _options(cache, new=new, stop_at_damage=stop_at_damage)
+        options = _options(cache, write_buffer_bytes, new=new, stop_at_damage=stop_at_damage)
         try:
             self._histories = Rdict(str(self._path / DATABASE), options, dict.fromkeys(FAMILIES, options))
         except Exception as error:
@@ -441,7 +442,7 @@ class _Request:
         self.turn.acquire()  # released by the leader, with the answer or with the lead
 
 
-def _options(cache: Cache, *, new: bool, stop_at_damage: bool) -> Options:
+def _options(cache: Cache, write_buffer_bytes: int, *, new: bool, stop_at_damage: bool) -> Options:
     """Settings that worked in `spec/engines.md` §1."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
@@ -455,8 +456,8 @@ def _options(cache: Cache, *, new: bool, stop_at_damage: bool) -> Options:
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_level_compaction_dynamic_level_bytes(v=True)
-    options.set_write_buffer_size(128 * MIB)
-    options.set_db_write_buffer_size(256 * MIB)  # of all families together
+    options.set_write_buffer_size(write_buffer_bytes // 2)
+    options.set_db_write_buffer_size(write_buffer_bytes)  # of all families together
     options.set_max_write_buffer_number(3)
     options.set_max_total_wal_size(512 * MIB)  # bounds the time that opening takes
     options.set_max_background_jobs(2)
