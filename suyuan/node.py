@@ -28,6 +28,8 @@ from suyuan.storage.audit import HEAD, AuditRecord
 from suyuan.storage.memory import MemoryJournal
 from suyuan.storage.packed import batch_parts
 from suyuan.storage.postgres import PostgresJournal
+from suyuan.storage.quarantine import FILE as QUARANTINE
+from suyuan.storage.quarantine import Quarantine
 from suyuan.storage.rocks import MIB, RocksJournal
 from suyuan.storage.tables import Tables
 from suyuan.views import VIEWS
@@ -304,6 +306,11 @@ class Node:
         return list(map(batch_parts, records)), reached
 
     @cached_property
+    def quarantine(self) -> Quarantine:
+        """Messages on which our own code failed; opened when there is one."""
+        return Quarantine(self.folder / QUARANTINE if self.settings.engine != "memory" else None, self.privacy)
+
+    @cached_property
     def signer(self) -> Signer:
         """The node's own signature, made once."""
         return _signer(self.folder)
@@ -351,6 +358,8 @@ class Node:
             self.views.close()
         if "audit" in self.__dict__:
             self.audit.close()
+        if "quarantine" in self.__dict__:
+            self.quarantine.close()
         self.journal.close()
         self.tables.close()
 
@@ -400,11 +409,8 @@ def check_folder(folder: Path, *, half_made: bool = False) -> None:
         ) from error
     if IMPORTING in held:
         raise NodeUnusable(f"an import into {folder} was not finished: delete the folder and import again")
-    if MOVED in held and not half_made:
-        raise NodeUnusable(f"the node in {folder} has moved: {(folder / MOVED).read_text().strip()}")
-    if MOVING in held and not half_made:
-        came_from = (folder / MOVING).read_text().strip()
-        raise NodeUnusable(f"a move from {came_from} into {folder} was not finished: run suyuan move again")
+    if not half_made:
+        _check_moves(folder, held)
     database = read_settings(folder).database
     if database and JOURNAL in held:
         raise NodeUnusable(
@@ -426,6 +432,14 @@ def check_folder(folder: Path, *, half_made: bool = False) -> None:
     others = sorted(name for name in held - {SECRETS, FILE, MOVING} if not name.startswith("."))
     if JOURNAL not in held and others:
         raise NodeUnusable(f"{folder} holds something else ({others[0]}): choose an empty or new folder with --dir")
+
+
+def _check_moves(folder: Path, held: set[str]) -> None:
+    if MOVED in held:
+        raise NodeUnusable(f"the node in {folder} has moved: {(folder / MOVED).read_text().strip()}")
+    if MOVING in held:
+        came_from = (folder / MOVING).read_text().strip()
+        raise NodeUnusable(f"a move from {came_from} into {folder} was not finished: run suyuan move again")
 
 
 def _opened(folder: Path, settings: Settings) -> tuple[Journal, Privacy]:

@@ -29,6 +29,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "rocks"
     database: str = ""
     block_cache_mb: int = 512
+    defer: str = "off"
+    defer_claims: str = "refuse"
+    defer_after_seconds: float = 5.0
+    defer_mb: int = 64
     write_buffer_mb: int = 256
     policy: str = "national"
     accept_unknown: bool = True
@@ -169,6 +173,7 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"block_cache_mb is {settings.block_cache_mb}; it must be at least 8")
     if settings.write_buffer_mb < 8:  # noqa: PLR2004  below, it would write out all the time
         raise SettingsWrong(f"write_buffer_mb is {settings.write_buffer_mb}; it must be at least 8")
+    _check_deferral(settings)
     if not 0 <= settings.port <= PORT_MAX:
         raise SettingsWrong(f"port is {settings.port}; it may be 0 (any that is free) to {PORT_MAX}")
     if settings.address and not settings.address.startswith(("http://", "https://")):
@@ -181,6 +186,13 @@ def _check(settings: Settings) -> None:
         if getattr(settings, name) < 0:
             raise SettingsWrong(f"{name} is {getattr(settings, name)}; it must be at least 0 (0 for never)")
     _check_access(settings)
+
+
+def _check_deferral(settings: Settings) -> None:
+    if settings.defer not in {"off", "uploads"} or settings.defer_claims not in {"refuse", "accept"}:
+        raise SettingsWrong("defer may be off or uploads, and defer_claims refuse or accept")
+    if settings.defer_after_seconds <= 0 or settings.defer_mb < 1:
+        raise SettingsWrong("defer_after_seconds must be more than 0, and defer_mb at least 1")
 
 
 def _check_access(settings: Settings) -> None:

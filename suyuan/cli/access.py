@@ -40,7 +40,7 @@ def issue(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Issue a key to an institution or firm. Its secret is shown this once and kept only hashed and sealed."""
-    with _accounts(dir, make=True) as (tables, record):
+    with accounts(dir, make=True) as (tables, record):
         record.append("account.key.issue", institution, label)
         issued = tables.create_credential(institution, label=label, networks=networks, made_by="operator")
     if format == "json":
@@ -67,7 +67,7 @@ def register(
         key = public_sm2_key(public_key)
     except KeyWrong as error:
         raise cyclopts.ValidationError(msg=str(error)) from error
-    with _accounts(dir, make=True) as (tables, record):
+    with accounts(dir, make=True) as (tables, record):
         record.append("account.key.issue", institution, label)
         made = tables.register_public_key(institution, key, label=label, networks=networks, made_by="operator")
     say(f"key {made.id} for {institution}")
@@ -84,7 +84,7 @@ def network(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Take who calls the NHSA address from these networks as an institution: for old clients that cannot sign."""
-    with _accounts(dir, make=True) as (tables, record):
+    with accounts(dir, make=True) as (tables, record):
         record.append("account.key.network", institution, networks)
         made = tables.register_network(institution, networks, label=label, made_by="operator")
     say(f"key {made.id} for {institution}: {made.networks}")
@@ -101,7 +101,7 @@ def replace(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Issue a key in place of another, which stays good for some days."""
-    with _accounts(dir) as (tables, record):
+    with accounts(dir) as (tables, record):
         record.append("account.key.replace", key, f"overlap of {overlap_days} days")
         issued = tables.replace_credential(key, timedelta(days=overlap_days), made_by="operator")
     if format == "json":
@@ -114,7 +114,7 @@ def replace(
 @app.command(name="keys")
 def keys(institution: str = "", /, *, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002
     """List keys, revoked ones too."""
-    with _accounts(dir) as (tables, _):
+    with accounts(dir) as (tables, _):
         found = tables.list_credentials(institution)
     rows = [
         (one.id, one.institution, one.kind, one.label, _iso(one.created), _iso(one.valid_until), _iso(one.revoked))
@@ -127,7 +127,7 @@ def keys(institution: str = "", /, *, dir: Folder = DEFAULT_FOLDER, format: Form
 @app.command(name="revoke")
 def revoke(key: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
     """End a key at once; a server that is running follows within seconds."""
-    with _accounts(dir) as (tables, record):
+    with accounts(dir) as (tables, record):
         record.append("account.key.revoke", key)
         tables.revoke(key)
     say(f"key {key} is revoked")
@@ -153,7 +153,7 @@ def person(
     """Record somebody with a role."""
     if role not in ROLES:
         raise cyclopts.ValidationError(msg=f"no role {role!r}; there are: {', '.join(ROLES)}")
-    with _accounts(dir, make=True) as (tables, record):
+    with accounts(dir, make=True) as (tables, record):
         record.append("account.add", name, " ".join(part for part in (role, institution, region, fund) if part))
         added = tables.add_person(name, role, institution, region, fund=fund, subject=subject)
         secret = tables.one_time_password(added.name) if password else ""
@@ -169,7 +169,7 @@ def person(
 @app.command(name="password")
 def password(name: str, /, *, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
     """Set a one-time password, shown this once; it must be changed at the first sign-in. All sessions end."""
-    with _accounts(dir) as (tables, record):
+    with accounts(dir) as (tables, record):
         record.append("account.reset", name)
         secret = tables.one_time_password(name)
     say(f"one-time password of {name} (shown once): {secret}")
@@ -185,7 +185,7 @@ def disable(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Lock somebody out, or with --enable let them in again."""
-    with _accounts(dir) as (tables, record):
+    with accounts(dir) as (tables, record):
         record.append("account.enable" if enable else "account.disable", name)
         tables.disable_person(name, disabled=not enable)
     say(f"{name} is {'enabled' if enable else 'disabled'}")
@@ -195,7 +195,7 @@ def disable(
 @app.command(name="people")
 def people(*, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # noqa: A002  the options' names
     """List people and roles."""
-    with _accounts(dir) as (tables, _):
+    with accounts(dir) as (tables, _):
         found = tables.list_people()
     _print(Person.__struct_fields__, [msgspec.structs.astuple(one) for one in found], format)
     return 0
@@ -237,7 +237,7 @@ def export(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Write every line, the first first: as CSV, or with --format json as lines of JSON."""
-    with _accounts(dir) as (_, record):
+    with accounts(dir) as (_, record):
         lines = (line for line in record.lines() if line.action.startswith(action))
         if format == "json":
             for line in lines:
@@ -258,7 +258,7 @@ def verify(
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Look through the whole record; exit code 1 where a line was altered, dropped, moved or cut off."""
-    with _accounts(dir) as (tables, record):
+    with accounts(dir) as (tables, record):
         found = record.verify(*(one for one in (tables.meta(HEAD), head) if one))
     if format == "json":
         print_json(found)
@@ -270,7 +270,7 @@ def verify(
 
 
 @contextmanager
-def _accounts(folder: Path, *, make: bool = False) -> Iterator[tuple[Tables, AuditRecord]]:
+def accounts(folder: Path, *, make: bool = False) -> Iterator[tuple[Tables, AuditRecord]]:
     """Tables and audit record of a node, without its journal: a server that is running keeps that to itself."""
     if not is_node(folder):
         if not make:

@@ -38,7 +38,7 @@ from suyuan.portals.api import (
     words,
 )
 from suyuan.portals.checks import Checks
-from suyuan.portals.control import Control, copy_journal
+from suyuan.portals.control import Control, copy_journal, force_deferral, retry_kept
 from suyuan.portals.door import DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
 from suyuan.portals.pages import (
@@ -283,7 +283,7 @@ def application(node: Node) -> ASGIApp:
     live = Live(site)
     courier = Courier(live)
     checks = Checks(site)
-    control = Control(site, {"copy": copy_journal})
+    control = Control(site, {"copy": copy_journal, "defer": force_deferral, "retry": retry_kept})
     watch = Watch(live)
 
     @asynccontextmanager

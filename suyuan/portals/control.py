@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from suyuan.portals.problem import Refused
+from suyuan.portals.quarantined import retry
 from suyuan.portals.site import Site
 from suyuan.storage.refusals import JournalRefusal
 
@@ -96,6 +97,21 @@ async def copy_journal(site: Site, _: Mapping[str, Any]) -> Given:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Given({"copy": f"{folder.name}/journal"}, lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+async def force_deferral(site: Site, asked: Mapping[str, Any]) -> Given:
+    """Lay uploads aside from now on, or end it; without either, how it stands."""
+    deferral = site.counter.deferral
+    if "on" in asked:
+        deferral.force(on=bool(asked["on"]))
+    return Given({"reason": deferral.reason, "waiting": deferral.waiting, "forced": deferral.forced})
+
+
+async def retry_kept(site: Site, asked: Mapping[str, Any]) -> Given:
+    """Try a message in quarantine once more."""
+    words = await asyncio.to_thread(retry, site.node, int(asked["number"]))
+    site.views.news()
+    return Given({"words": words})
 
 
 def _listening(folder: Path) -> socket.socket | None:

@@ -6,12 +6,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from suyuan.formats.document import Document, Outcome
+from suyuan.formats.keeping import packed_document
 from suyuan.intake import take_together
 from suyuan.node import Node
+from suyuan.portals.deferral import RETRY_AFTER, Back, Deferral
+from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 
 GROUP_DOCUMENTS_MAX = 16
@@ -52,6 +56,9 @@ class Counter:
         self._node = node
         counter = _Lane("counter", self._take, GROUP_DOCUMENTS_MAX)
         self._lanes = {"counter": counter, "bulk": _Lane("bulk", self._take_file, 1)}
+        self.deferral = Deferral(node)
+        self.deferral.idle = lambda: not any(lane.busy for lane in self._lanes.values())
+        self.deferral.since = lambda: self._lanes["counter"].since  # of a file nobody waits for an answer
 
     def start(self) -> None:
         """Begin to take; called in the event loop that `take` will be awaited in."""
@@ -65,7 +72,35 @@ class Counter:
         Raises:
             Refused: too many wait already, or the server is being stopped; nothing of it was taken.
         """
-        return await self._lanes[lane].join(document, by)
+        if self.deferral.reason:
+            with suppress(Back):
+                return await asyncio.to_thread(self.deferral.lay_aside, document, by)
+        try:
+            return await self._lanes[lane].join(document, by)
+        except Exception as error:
+            if is_store_down(error):
+                return await self._failed(document, by, error)
+            if is_poison(error) and not isinstance(error, Panic):
+                raise await asyncio.to_thread(self._quarantined, document, by, error) from error
+            raise
+
+    async def _failed(self, document: Document, by: str, error: Exception) -> Outcome:
+        """The store could not take it: whether it was kept is unknown, and to record it once more is harmless."""
+        self.deferral.begin(f"the store failed: {str(error)[:200]}")
+        if self.deferral.reason and not self.deferral.refuses(document):
+            with suppress(Back):
+                return await asyncio.to_thread(self.deferral.lay_aside, document, by)
+        raise Refused("unavailable", headers=RETRY_AFTER) from error
+
+    def _quarantined(self, document: Document, by: str, error: Exception) -> Refused:
+        """Our own code failed on it: it is kept with the error, for the operator."""
+        try:
+            content = packed_document(document)
+        except Exception:  # noqa: BLE001  what was read of it may be what is wrong with it
+            content = b""
+        door = "document" if content else document.format
+        number = self._node.quarantine.keep(door, "take", content or document.raw, by, error)
+        return Refused("quarantined", value=str(number))
 
     async def stop(self) -> None:
         """Finish what was begun; what still waits is refused."""
@@ -95,6 +130,10 @@ class Counter:
         end = time.monotonic() + seconds
         while counter.busy and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
+
+
+class Panic(RuntimeError):  # noqa: N818  the word for it
+    """The engine's own code gave up; it says nothing of the messages that were in its hands."""
 
 
 class _Lane:
@@ -152,7 +191,7 @@ class _Lane:
             except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
                 results = [error] * len(group)
             except BaseException as error:  # noqa: BLE001  a panic in the engine's own code is one; nobody waits for ever
-                results = [RuntimeError(f"{type(error).__name__}: {error}")] * len(group)
+                results = [Panic(f"{type(error).__name__}: {error}")] * len(group)
             self.since = 0.0
             self._loop.call_soon_threadsafe(_tell, group, results)
         self._refuse(first)

@@ -84,6 +84,8 @@ class Framed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if notice := self.site.counter.deferral.notice():
+                    extra.append((b"x-suyuan-store", notice.encode()))
                 named = {name for name, _ in message["headers"]}
                 caller = state.get("caller")
                 if isinstance(caller, Caller) and caller.session and b"cache-control" not in named:

@@ -17,9 +17,11 @@ from suyuan.formats.nhsa.reply import refused, told
 from suyuan.formats.nhsa.settle import require_scans
 from suyuan.formats.times import digits17
 from suyuan.intake.desk import day_of
+from suyuan.ledger.scan import Scan
 from suyuan.portals.access import EVERYBODY, OFFICIALS, ROLE_OF_KIND, SENDERS, Role, caller_of, neighbourhood
 from suyuan.portals.nhsa_proofs import NOBODY, NotProven, Proofs, Proven, proofs_of
 from suyuan.portals.problem import Refused
+from suyuan.portals.quarantined import kept_apart
 from suyuan.portals.signatures import sm3
 from suyuan.portals.site import Site, site_of
 from suyuan.storage.clients import Client
@@ -188,14 +190,20 @@ def _know(request: Request, site: Site, one: _Call) -> None:
 
 
 async def _answer(site: Site, one: _Call) -> Response:
-    if len(one.raw) > LARGE_BYTES:
-        document = await site.query(nhsa.read_opened, one.raw, one.envelope)
-    else:
-        document = nhsa.read_opened(one.raw, one.envelope)
+    with kept_apart(site.node, "nhsa", one.raw, one.by.party):
+        if len(one.raw) > LARGE_BYTES:
+            document = await site.query(nhsa.read_opened, one.raw, one.envelope)
+        else:
+            document = nhsa.read_opened(one.raw, one.envelope)
     if one.client.scan_required:
         require_scans(document)
     document.software = document.software or one.software
-    outcome = await _taken(site, document, one.by.party)
+    try:
+        outcome = await _taken(site, document, one.by.party)
+    except Refused as refusal:
+        if refusal.error.code != "deferred":
+            raise
+        return _deferred(site, document, refusal, one.infcode)
     if outcome is None:
         words = "报文仍在处理，结果未知：请稍后以原报文重发查询，重发不会重复记录"
         return _refusal(site, words, 504, one.infcode)
@@ -212,6 +220,15 @@ async def _taken(site: Site, document: Document, by: str) -> Outcome | None:
         return taking.result()
     taking.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for its words any more
     return None
+
+
+def _deferred(site: Site, document: Document, refusal: Refused, infcode: str) -> Response:
+    """Laid aside: for goods the call went through; of a claim nothing is said but that it is not decided."""
+    if not all(isinstance(record, Scan) for record in document.records):
+        return _refusal(site, "报文已暂存，结果未知：请稍后以原报文重发查询，重发不会重复记录", 504, infcode)
+    words = f"{refusal.error.title_zh}，{refusal.error.do_zh}"
+    output = {"result": {"retRslt": "1", "msgRslt": words}}
+    return Response(told(output, site.node.ledger.clock(), "", infcode), media_type=MEDIA_TYPE)
 
 
 async def _signed(site: Site, proofs: Proofs, one: _Call) -> Response:

@@ -23,7 +23,11 @@ async def readyz(request: Request) -> Response:
     """Uploads can be taken now: the journal and the tables answer, and nobody is stopping the server."""
     site = site_of(request)
     findings = await faults_of(site)
+    deferral = site.counter.deferral
     notes = {"views": site.views.failure} if site.views.failure else {}
+    if deferral.reason:
+        notes["store"] = f"{deferral.notice()}; {deferral.reason}"
+        findings.pop("journal", None)  # uploads are taken, and recorded later
     return answer({"ready": not findings, "findings": findings, "notes": notes}, 503 if findings else 200)
 
 

@@ -57,6 +57,7 @@ class Site:
         self.views = node.views
         self.counter = Counter(node)
         self.figures = Figures()
+        self.counter.deferral.observe(self.figures.registry)
         self.limits = Limits(node.settings, node.tables if database else None)
         self.audit = Audit(node)
         self.nonces = Nonces(node.tables if database else None)
@@ -77,6 +78,7 @@ class Site:
 
     async def start(self) -> None:
         """Begin: uploads are taken, lists follow, what other processes change in the tables is noticed."""
+        await self.counter.deferral.start()
         self.counter.start()
         self.views.watch()
         await self._of_folder.start()
@@ -96,6 +98,7 @@ class Site:
         self.stopping = True
         await self._following.stop()
         await self.counter.stop()
+        await self.counter.deferral.stop()
         self.drafts.close()
         self._pictures.shutdown(cancel_futures=True)
         self._readers.shutdown()

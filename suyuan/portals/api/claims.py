@@ -23,6 +23,7 @@ from suyuan.portals.api.operation import After, Day, Limit, Next, cursor, operat
 from suyuan.portals.api.uploads import HEADERS, take
 from suyuan.portals.audit import recorded
 from suyuan.portals.problem import Fault, Refused
+from suyuan.portals.quarantined import kept_apart
 from suyuan.portals.site import Site, site_of
 from suyuan.settlement.claim import ClaimVerdict
 from suyuan.views.claims import ClaimRow, ClaimsWanted, claim_of, list_claims
@@ -79,7 +80,8 @@ async def settle_claim(request: Request) -> Response:
 
 async def _claim(request: Request, *, advice: bool) -> Response:
     raw = await codec.bytes_of(request)
-    document = _whole(codec.decoded(lambda body: read_claim(body, advice=advice), raw))
+    with kept_apart(site_of(request).node, f"api/{'advice' if advice else 'claim'}", raw, caller_of(request).party):
+        document = _whole(codec.decoded(lambda body: read_claim(body, advice=advice), raw))
     outcome = await take(request, document, "counter")
     (verdict,) = outcome.results
     assert isinstance(verdict, ClaimVerdict), "a claim has a verdict"
@@ -112,7 +114,7 @@ async def cancel_claim(request: Request) -> Response:
     """Cancel."""
     settlement = str(request.path_params["settlement"])
     raw = await codec.bytes_of(request) if "content-type" in request.headers else b""
-    return await _undo(request, raw, lambda body: read_cancel(body, settlement))
+    return await _undo(request, raw, f"cancel/{settlement}", lambda body: read_cancel(body, settlement))
 
 
 @operation(
@@ -128,11 +130,12 @@ async def cancel_claim(request: Request) -> Response:
 )
 async def reverse_claim(request: Request) -> Response:
     """Reversal."""
-    return await _undo(request, await codec.bytes_of(request), read_reversal)
+    return await _undo(request, await codec.bytes_of(request), "reversal", read_reversal)
 
 
-async def _undo(request: Request, raw: bytes, read: Callable[[bytes], Document]) -> Response:
-    document = _whole(codec.decoded(read, raw))
+async def _undo(request: Request, raw: bytes, door: str, read: Callable[[bytes], Document]) -> Response:
+    with kept_apart(site_of(request).node, f"api/{door}", raw, caller_of(request).party):
+        document = _whole(codec.decoded(read, raw))
     outcome = await take(request, document, "counter")
     (result,) = outcome.results
     assert isinstance(result, Result), "an undo has a result"

@@ -35,6 +35,7 @@ from suyuan.portals.access import caller_of
 from suyuan.portals.api.operation import operation, query_of
 from suyuan.portals.api.uploads import HEADERS, may_speak, take
 from suyuan.portals.problem import Refused
+from suyuan.portals.quarantined import kept_apart
 from suyuan.portals.site import Site, site_of
 from suyuan.settlement.claim import ClaimVerdict
 
@@ -135,7 +136,13 @@ async def _outcome(request: Request, desk: Desk | None, document: Document) -> O
     if document.fatal:
         return Outcome(fatal=document.fatal, problems=document.problems)
     if desk is None:
-        return await site.take(document, caller.party, "bulk")
+        try:
+            return await site.take(document, caller.party, "bulk")
+        except Refused as refusal:
+            if refusal.error.code != "quarantined":
+                raise
+            # The other parts of the file go on.
+            return Outcome(fatal=f"{refusal.error.title} Number {refusal.value}.", problems=document.problems)
     outcome = await run_in_threadpool(take_at, desk, document, caller.party)
     for result in outcome.results:
         if isinstance(result, Result):
@@ -244,7 +251,8 @@ async def capture(request: Request) -> Response:
     """An EPCIS document."""
     query, site = query_of(request, CaptureQuery), site_of(request)
     raw = await codec.bytes_of(request, ("application/json", "application/ld+json"), EPCIS_BYTES_MAX)
-    document = await run_in_threadpool(epcis.read, raw)
+    with kept_apart(site.node, "epcis", raw, caller_of(request).party):
+        document = await run_in_threadpool(epcis.read, raw)
     document.institution = query.institution or document.institution
     if query.institution == "" and site.party(document.institution) is None:
         # A sender that is named by an address of its own, and not by a code known here, is the caller.

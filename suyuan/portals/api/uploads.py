@@ -15,6 +15,7 @@ from suyuan.portals import codec
 from suyuan.portals.access import Caller, caller_of
 from suyuan.portals.api.operation import operation
 from suyuan.portals.problem import Refused
+from suyuan.portals.quarantined import kept_apart
 from suyuan.portals.site import site_of
 
 ID_HEADER = "idempotency-key"
@@ -81,7 +82,8 @@ def _taking(name: str) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         raw = await codec.bytes_of(request)
         large = len(raw) > LARGE_BYTES
-        document = await run_in_threadpool(reading, raw) if large else reading(raw)
+        with kept_apart(site_of(request).node, f"api/{name}", raw, caller_of(request).party):
+            document = await run_in_threadpool(reading, raw) if large else reading(raw)
         lane = "bulk" if len(document.records) > COUNTER_LINES_MAX else "counter"
         outcome = await take(request, document, lane)
         if not large:

@@ -1,0 +1,251 @@
+"""Accept and replay: while the store is slow or down, uploads are laid aside durably and recorded, in order, later."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+
+from suyuan.formats.document import Document, Outcome
+from suyuan.formats.keeping import packed_document, unpacked_document
+from suyuan.intake import take_together, upload_of
+from suyuan.node import QUARANTINE, Node
+from suyuan.portals.failing import is_poison, is_store_down
+from suyuan.portals.problem import Refused
+from suyuan.settlement.claim import Claim, FeeLine, Undo
+from suyuan.storage.inbox import Inbox, InboxFull
+
+FOLDER = "inbox"
+LOOK_EVERY = 0.5
+"""Seconds between two looks at how long uploads wait, and at whether the store is back."""
+WELL_SECONDS = 1.0
+"""A write of nothing that takes longer than this says that the store is not well yet."""
+LEFT_EVERY = 60.0
+"""Seconds between two looks for what a server process that was killed has left."""
+RETRY_AFTER = {"retry-after": "30"}
+ORDERS = frozenset({"hold_set", "hold_lifted"})
+LATER = frozenset({"api", "epcis", "nhsa"})
+"""Formats whose uploads may be laid aside. A scan screen keeps its baskets itself; a file is sent again."""
+
+
+class Back(Exception):  # noqa: N818  the field's word for it
+    """The store came back meanwhile: the upload is taken as usual."""
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """What is laid aside of an upload, sealed."""
+
+    by: str
+    accepted: int
+    """µs UTC."""
+    document: bytes
+
+
+class Deferral:
+    """Whether uploads are laid aside right now, and why; and what takes them in when the store is back."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        settings = node.settings
+        self.on = settings.defer == "uploads" and settings.engine != "memory"
+        self.reason = ""
+        """Why uploads are laid aside, in words; empty while they are recorded at once."""
+        self.forced = False
+        """The operator said so; only the operator ends it."""
+        self.log = structlog.get_logger("suyuan")
+        self._inbox: Inbox | None = None
+        self._turn = threading.Lock()
+        """Held while an upload is laid aside, and while the last one is taken out: none falls between."""
+        self._replaying = threading.Lock()
+        self._names: dict[tuple[str, str], int] = {}
+        """(institution, msgid) of what waits."""
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_for_left = 0.0
+        self.idle: Callable[[], bool] = lambda: True
+        """Whether nobody is in line who came before."""
+        self.since: Callable[[], float] = lambda: 0.0
+        """When those came who are being served at the counter (monotonic); 0 for nobody."""
+
+    # Its state, for everybody
+
+    @property
+    def waiting(self) -> int:
+        """How many uploads are laid aside here."""
+        return self._inbox.waiting if self._inbox is not None else 0
+
+    def notice(self) -> str:
+        """One line for headers and probes; empty while all is as usual."""
+        return f"deferring; waiting={self.waiting}" if self.reason else ""
+
+    def waits(self, institution: str, msgid: str) -> bool:
+        """Whether an upload with this id is laid aside."""
+        return (institution, msgid) in self._names
+
+    def observe(self, registry: CollectorRegistry) -> None:
+        """Tell the figures."""
+        laid = Gauge("suyuan_uploads_deferred", "Uploads laid aside until the store is back.", registry=registry)
+        laid.set_function(lambda: self.waiting)
+        state = Gauge("suyuan_store_deferring", "1 while uploads are laid aside.", registry=registry)
+        state.set_function(lambda: float(bool(self.reason)))
+        kept = Gauge("suyuan_quarantined", "Messages on which our own code failed.", registry=registry)
+        kept.set_function(self._quarantined)
+
+    def _quarantined(self) -> int:
+        known = "quarantine" in self.node.__dict__ or (self.node.folder / QUARANTINE).exists()
+        return self.node.quarantine.count() if known else 0
+
+    # Beginning and ending
+
+    async def start(self) -> None:
+        """Look at the store from now on. What was laid aside before a restart is recorded before anything new."""
+        if not self.on:
+            return
+        self._inbox = await asyncio.to_thread(Inbox.open, self._folder, self.node.settings.defer_mb << 20)
+        if self._inbox.waiting:
+            self.begin("what was laid aside before the restart is being recorded")
+            await asyncio.to_thread(self._replay)
+        self._looking = asyncio.create_task(self._look())
+
+    async def stop(self) -> None:
+        """What waits stays on disk for the next start."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+        with self._replaying:
+            if self._inbox is not None:
+                self._inbox.close()
+
+    @property
+    def _folder(self) -> Path:
+        return self.node.folder / FOLDER
+
+    def begin(self, reason: str) -> None:
+        """Lay uploads aside from now on."""
+        if self.on and not self.reason:
+            self.reason = reason
+            self.log.warning("deferring", reason=reason)
+
+    def force(self, *, on: bool) -> None:
+        """The operator begins or ends it.
+
+        Raises:
+            Refused: the setting `defer` is off.
+        """
+        if not self.on:
+            raise Refused("not_now", what="Uploads are never laid aside here: the setting defer is off.")
+        self.forced = on
+        if on:
+            self.begin("the operator said so")
+
+    async def _look(self) -> None:
+        while True:
+            since = self.since()
+            if since and time.monotonic() - since > self.node.settings.defer_after_seconds:
+                self.begin(f"an upload has waited for {time.monotonic() - since:.0f} seconds")
+            if self.reason and not self.forced and self.idle():
+                try:
+                    await asyncio.to_thread(self._replay)
+                except Exception as error:  # the next look tries again
+                    self.log.exception("replay", error=type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY)
+
+    # One upload
+
+    def refuses(self, document: Document) -> str:
+        """Why this upload cannot be laid aside; empty where it can."""
+        records = document.records
+        if document.format not in LATER or any(getattr(one, "kind", "") in ORDERS for one in records):
+            return "It is not laid aside: an order acts from the moment it is acknowledged, a file is sent again."
+        if any(isinstance(one, Claim) and one.advice for one in records):
+            return "Advice needs the record, which does not answer now."
+        if document.format == "nhsa" and any(isinstance(one, FeeLine) for one in records):
+            return "Fee lines need the record, which does not answer now."
+        if any(isinstance(one, (Claim, Undo)) for one in records) and self.node.settings.defer_claims == "refuse":
+            return "A claim is not decided without the record. Nothing of it was taken or paid."
+        return ""
+
+    def lay_aside(self, document: Document, by: str) -> Outcome:
+        """Lay an upload aside durably; answers only where it is refused as a whole already.
+
+        Raises:
+            Refused: `deferred` where it is laid aside, `unavailable` or `no_room` where it cannot be.
+        """
+        assert self._inbox is not None, "begun"
+        if why := self.refuses(document):
+            raise Refused("unavailable", what=why, headers=RETRY_AFTER)
+        looked_at = upload_of(self.node.desk, document, by)
+        if isinstance(looked_at, Outcome):
+            return looked_at
+        accepted = self.node.ledger.clock()
+        entry = msgspec.msgpack.encode(_Entry(by, accepted, packed_document(document)))
+        _, sealed = self.node.privacy.seal(entry)
+        with self._turn:
+            if not self.reason:
+                raise Back
+            try:
+                number = self._inbox.put(sealed)
+            except (InboxFull, OSError) as error:
+                raise Refused("no_room", headers=RETRY_AFTER) from error
+            self._names[document.institution or by, document.msgid] = number
+        raise Refused("deferred", value=str(number), headers={"retry-after": "60"})
+
+    # Replaying
+
+    def _replay(self) -> None:
+        """Take in what waits, in order, and go on as usual when nothing is left."""
+        assert self._inbox is not None, "begun"
+        with self._replaying:
+            begun = time.monotonic()
+            try:
+                self.node.journal.append([], {})
+            except Exception as error:  # noqa: BLE001  not yet
+                self.reason = f"the store does not write: {str(error)[:200]}"
+                return
+            if time.monotonic() - begun > WELL_SECONDS:
+                self.reason = f"the store takes {time.monotonic() - begun:.1f} seconds to write nothing"
+                return
+            if not self._drained(self._inbox):
+                return
+            for left in self._left():
+                if not self._drained(left):
+                    return
+            with self._turn:
+                if not self._inbox.waiting and not self.forced:
+                    self.log.warning("deferred uploads recorded", reason=self.reason)
+                    self.reason = ""
+                    self._names.clear()
+
+    def _left(self) -> Iterator[Inbox]:
+        """What server processes that were killed have laid aside; looked for now and then."""
+        if time.monotonic() - self._looked_for_left > LEFT_EVERY or not self._looked_for_left:
+            self._looked_for_left = time.monotonic()
+            yield from Inbox.left(self._folder)
+
+    def _drained(self, inbox: Inbox) -> bool:
+        """Take in all that waits in an inbox; false where the store failed again.
+
+        Killed between the two steps, an upload is taken in once more: it finds its first answer in the record.
+        """
+        while (entry := inbox.first()) is not None:
+            if not self._taken(entry.content):
+                return False
+            inbox.take_out(entry.number)
+        return True
+
+    def _taken(self, sealed: bytes) -> bool:
+        kept = msgspec.msgpack.decode(self.node.privacy.unseal(sealed), type=_Entry)
+        document = unpacked_document(kept.document)
+        (result,) = take_together(self.node.desk, [(document, kept.by)])
+        if isinstance(result, Exception):
+            if is_store_down(result) or not is_poison(result):
+                self.reason = f"the store failed again: {str(result)[:200]}"
+                return False
+            self.node.quarantine.keep("document", "take", kept.document, kept.by, result)
+        self._names.pop((document.institution or kept.by, document.msgid), None)
+        return True

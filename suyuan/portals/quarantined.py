@@ -1,0 +1,79 @@
+"""What is kept apart at the doors: a message on which our own reader fails, and trying it again once that is mended."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from msgspec import MsgspecError
+
+from suyuan.formats import epcis, nhsa
+from suyuan.formats.api.documents import SHAPES, read, read_cancel, read_claim, read_reversal
+from suyuan.formats.document import Document
+from suyuan.formats.faults import UnreadableError
+from suyuan.formats.keeping import unpacked_document
+from suyuan.intake import take_together
+from suyuan.node import Node
+from suyuan.portals.failing import is_poison
+from suyuan.portals.problem import Refused
+from suyuan.storage.quarantine import Kept
+
+READERS: dict[str, Callable[[bytes], Document]] = {
+    "document": unpacked_document,
+    "nhsa": nhsa.read,
+    "epcis": epcis.read,
+    "api/claim": read_claim,
+    "api/advice": partial(read_claim, advice=True),
+    "api/reversal": read_reversal,
+    **{f"api/{name}": partial(read, name) for name in SHAPES},
+}
+"""By door, what reads a message that was kept."""
+
+
+@contextmanager
+def kept_apart(node: Node, door: str, raw: bytes, by: str) -> Iterator[None]:
+    """Around a reader: where it fails on a message, and not the message on it, that is kept sealed for the operator.
+
+    Raises:
+        Refused: `quarantined`, with the number under which it is kept.
+    """
+    try:
+        yield
+    except (UnreadableError, MsgspecError):
+        raise
+    except Exception as error:
+        if not is_poison(error):
+            raise
+        number = node.quarantine.keep(door, "read", raw, by, error)
+        raise Refused("quarantined", value=str(number)) from error
+
+
+def retry(node: Node, number: int) -> str:
+    """Read and take a message once more; answers what became of it, in words. What succeeds leaves the quarantine.
+
+    Raises:
+        Refused: there is no such entry.
+    """
+    found = node.quarantine.one(number)
+    if found is None:
+        raise Refused("not_found", where="quarantine", value=str(number))
+    kept, raw = found
+    try:
+        document = _reader(kept)(raw)
+        (outcome,) = take_together(node.desk, [(document, kept.by)])
+        if isinstance(outcome, Exception):
+            raise outcome  # noqa: TRY301  one way out for reading and taking
+    except Exception as error:
+        if not is_poison(error):
+            raise
+        node.quarantine.keep(kept.door, kept.step, raw, kept.by, error)
+        return f"{number} failed again: {type(error).__name__}: {error}"
+    node.quarantine.drop(number)
+    if outcome.fatal or document.fatal:
+        return f"{number} was refused: {outcome.fatal or document.fatal}"
+    return f"{number} was taken: {len(outcome.results)} records"
+
+
+def _reader(kept: Kept) -> Callable[[bytes], Document]:
+    if kept.door.startswith("api/cancel/"):
+        return partial(read_cancel, settlement=kept.door.removeprefix("api/cancel/"))
+    return READERS[kept.door]

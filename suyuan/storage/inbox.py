@@ -1,0 +1,176 @@
+"""The inbox: uploads laid aside in a file of bounded size, on disk before they are acknowledged, taken out in order."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from struct import Struct
+from threading import Lock
+from typing import NamedTuple
+from zlib import crc32
+
+PLACES = 64
+"""Server processes of one folder, each with a file of its own."""
+_HEAD = Struct(">IIQ")  # length, check of number and bytes, number
+_DONE = Struct(">QI")  # number, check
+
+
+class InboxFull(Exception):  # noqa: N818  the reader's word for it
+    """There is no room for one more; nothing of it was kept."""
+
+
+class Entry(NamedTuple):
+    """What was laid aside."""
+
+    number: int
+    """From 1, in the order in which they came."""
+    content: bytes
+
+
+class Inbox:
+    """One file and, beside it, the number up to which it was taken out. One process owns them; its threads share them.
+
+    The file has its full size from the beginning, so that a disk that fills up takes no room away. Killed between any
+    two steps it has every acknowledged entry; one that was being taken out then comes out again, and its taking must
+    not mind.
+    """
+
+    def __init__(self, path: Path, bytes_max: int) -> None:
+        self._lock = Lock()
+        self._bytes_max = bytes_max
+        self._owner = _owned(path)
+        if self._owner is None:
+            raise BlockingIOError(f"{path} has another owner")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._marks = os.open(path.with_suffix(".done"), os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size < bytes_max:
+            os.posix_fallocate(self._file, 0, bytes_max)
+            os.fsync(self._file)
+        self._done = self._read_done()
+        self._entries: list[tuple[int, int, int]] = []  # number, place, length of what waits
+        self._end, self._number = self._look()
+
+    @classmethod
+    def open(cls, folder: Path, bytes_max: int) -> "Inbox":
+        """The first file in the folder that no other process owns.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in range(PLACES):
+            with suppress(BlockingIOError):
+                return cls(folder / f"{place:02}.inbox", bytes_max)
+        raise OSError(f"all {PLACES} places in {folder} are taken")
+
+    @classmethod
+    def left(cls, folder: Path) -> Iterator["Inbox"]:
+        """Files in which something waits and whose owners are gone, owned by who asks until it closes them."""
+        for path in sorted(folder.glob("*.inbox")):
+            with suppress(BlockingIOError):
+                found = cls(path, path.stat().st_size)
+                if found.waiting:
+                    yield found
+                found.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait."""
+        return len(self._entries)
+
+    @property
+    def room(self) -> int:
+        """Bytes for further entries."""
+        return self._bytes_max - self._end
+
+    def put(self, content: bytes) -> int:
+        """Lay one aside; it is on disk when this returns. Answers its number.
+
+        Raises:
+            InboxFull: there is no room.
+            OSError: the disk refused; nothing was kept.
+        """
+        with self._lock:
+            if not self._entries:
+                self._end = 0
+            if self._end + _HEAD.size + len(content) > self._bytes_max:
+                raise InboxFull
+            number = self._number + 1
+            head = _HEAD.pack(len(content), _check(number, content), number)
+            # Whatever stood behind it is of an earlier round: its number does not follow.
+            _write(self._file, head + content, self._end)
+            os.fdatasync(self._file)
+            self._entries.append((number, self._end + _HEAD.size, len(content)))
+            self._end += _HEAD.size + len(content)
+            self._number = number
+            return number
+
+    def first(self) -> Entry | None:
+        """What has waited longest; None where nothing waits."""
+        with self._lock:
+            if not self._entries:
+                return None
+            number, place, length = self._entries[0]
+            return Entry(number, os.pread(self._file, length, place))
+
+    def take_out(self, number: int) -> None:
+        """The entry has been taken in elsewhere, durably."""
+        with self._lock:
+            _write(self._marks, _DONE.pack(number, crc32(number.to_bytes(8, "big"))), 0)
+            os.fdatasync(self._marks)
+            self._done = number
+            self._entries = [one for one in self._entries if one[0] > number]
+
+    def close(self) -> None:
+        """Release the file. Closing twice is harmless."""
+        if self._owner is not None:
+            for one in (self._file, self._marks, self._owner):
+                os.close(one)
+            self._owner = None
+
+    def _read_done(self) -> int:
+        held = os.pread(self._marks, _DONE.size, 0)
+        if len(held) < _DONE.size:
+            return 0
+        number, check = _DONE.unpack(held)
+        # A torn mark: all that is in the file comes out once more.
+        return number if check == crc32(int(number).to_bytes(8, "big")) else 0
+
+    def _look(self) -> tuple[int, int]:
+        """Find what waits; answers where the next entry goes, and the last number given."""
+        place, last = 0, 0
+        while True:
+            head = os.pread(self._file, _HEAD.size, place)
+            if len(head) < _HEAD.size:
+                break
+            length, check, number = _HEAD.unpack(head)
+            if not number or (last and number != last + 1) or length > self._bytes_max:
+                break
+            content = os.pread(self._file, length, place + _HEAD.size)
+            if len(content) < length or check != _check(number, content):
+                break  # a torn end, or what an earlier round has left
+            if number > self._done:
+                self._entries.append((number, place + _HEAD.size, length))
+            place, last = place + _HEAD.size + length, number
+        return place, max(last, self._done)
+
+
+def _owned(path: Path) -> int | None:
+    lock = os.open(path.with_suffix(".owner"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _check(number: int, content: bytes) -> int:
+    return crc32(content, crc32(number.to_bytes(8, "big")))
+
+
+def _write(file: int, content: bytes, place: int) -> None:
+    while content:
+        written = os.pwrite(file, content, place)
+        content, place = content[written:], place + written

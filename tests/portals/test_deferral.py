@@ -1,0 +1,299 @@
+"""Accept and replay: while the store is down uploads are kept, claims are not called paid, and all is recorded once."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from portal import ROOT, Portal, eventually
+from story import PHARMACY_P
+from till import claim
+
+from suyuan.formats import nhsa
+from suyuan.formats.api.documents import read
+from suyuan.formats.document import Document, Outcome
+from suyuan.node import Node
+from suyuan.portals.control import Asked
+from suyuan.portals.counter import Counter
+from suyuan.portals.problem import Refused
+from suyuan.storage.refusals import JournalStopped
+
+SETTINGS = 'policy = "strict"\nblock_cache_mb = 8\ndefer = "uploads"\ndefer_mb = 1\n'
+
+
+def sale(number: int) -> Document:
+    line = {"line": "1", "product": "XB05BAF058B002010102345", "codes": [f"8234567{number:013d}"]}
+    told = {"time": "2026-03-09T10:00:00+08:00", "references": {"receipt": f"R{number}"}, "lines": [line]}
+    document = read("sales", json.dumps({"id": f"till-{number}", "sales": [told]}).encode())
+    assert not document.problems
+    return document
+
+
+def node_in(folder: Path, more: str = "") -> Node:
+    folder.mkdir(exist_ok=True)
+    (folder / "suyuan.toml").write_text(SETTINGS + more)
+    return Node.open(folder)
+
+
+class Store:
+    """The journal of a node with a switch."""
+
+    def __init__(self, node: Node) -> None:
+        self._append = node.journal.append
+        self.down = False
+        node.journal.append = self.append  # type: ignore[method-assign]
+
+    def append(self, *arguments: Any) -> Any:
+        if self.down:
+            raise JournalStopped("The disk is away.")
+        return self._append(*arguments)
+
+
+def run(node: Node, story: Callable[[Counter], Coroutine[Any, Any, None]]) -> None:
+    async def opened() -> None:
+        counter = Counter(node)
+        await counter.deferral.start()
+        counter.start()
+        try:
+            await story(counter)
+        finally:
+            await counter.stop()
+            await counter.deferral.stop()
+
+    asyncio.run(opened())
+
+
+async def refusal(coming: Coroutine[Any, Any, Outcome]) -> str:
+    try:
+        await coming
+    except Refused as refused:
+        return refused.error.code
+    return "taken"
+
+
+async def until(question: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if question():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came true")
+
+
+def order(node: Node) -> list[int]:
+    """Numbers of the sales as the journal has them."""
+    events, _ = node.journal.since(None, 10_000)
+    return [int(event.key[-13:]) for event in events if event.kind == "sold" and event.key.startswith("trace20:")]
+
+
+def test_uploads_are_laid_aside_while_the_store_is_down_and_recorded_in_order_when_it_is_back(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "taken"
+            store.down = True
+            assert [await refusal(counter.take(sale(number), PHARMACY_P)) for number in (2, 3, 4)] == ["deferred"] * 3
+            assert counter.deferral.notice() == "deferring; waiting=3"
+            assert counter.deferral.waits(PHARMACY_P, "till-3")
+            assert await refusal(counter.take(sale(3), PHARMACY_P)) == "deferred", "a sender that repeats is no harm"
+            document = nhsa.read(claim(PHARMACY_P, 9, ["82345670000000000009"]))
+            assert await refusal(counter.take(document, PHARMACY_P)) == "unavailable"
+            store.down = False
+            await until(lambda: not counter.deferral.reason)
+            assert await refusal(counter.take(sale(5), PHARMACY_P)) == "taken"
+
+        run(node, story)
+        assert order(node) == [1, 2, 3, 4, 5]
+
+
+def test_what_is_laid_aside_outlives_a_restart_and_is_recorded_before_anything_new(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node", 'defer_claims = "accept"\n') as node:
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            store.down = True
+            document = nhsa.read(claim(PHARMACY_P, 1, ["82345670000000000001"]))
+            assert await refusal(counter.take(document, PHARMACY_P)) == "deferred", "kept, and not called paid"
+            assert await refusal(counter.take(sale(2), PHARMACY_P)) == "deferred"
+
+        run(node, story)
+        assert order(node) == []
+    with node_in(tmp_path / "node") as node:
+
+        async def second(counter: Counter) -> None:
+            assert counter.deferral.reason == ""
+            again = await counter.take(nhsa.read(claim(PHARMACY_P, 1, ["82345670000000000001"])), PHARMACY_P)
+            assert again.results[0].verdict == "pay"  # type: ignore[union-attr]
+            assert again.repeated or not again.results[0].first
+
+        run(node, second)
+        assert order(node) == [2]
+
+
+def test_no_room_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            store.down = True
+            large = sale(1)
+            large.raw += os.urandom(700_000)
+            other = sale(2)
+            other.raw += os.urandom(700_000)
+            assert await refusal(counter.take(large, PHARMACY_P)) == "deferred"
+            assert await refusal(counter.take(other, PHARMACY_P)) == "no_room"
+            assert await refusal(counter.take(sale(3), PHARMACY_P)) == "deferred"
+            store.down = False
+            await until(lambda: not counter.deferral.reason)
+
+        run(node, story)
+        assert order(node) == [1, 3]
+
+
+def test_a_slow_store_is_noticed_and_nobody_is_overtaken(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node", "defer_after_seconds = 0.2\n") as node:
+        append, waits = node.journal.append, [1.5]
+
+        def slow(*arguments: Any) -> Any:
+            if waits and arguments[0]:
+                time.sleep(waits.pop())
+            return append(*arguments)
+
+        node.journal.append = slow  # type: ignore[method-assign]
+
+        async def story(counter: Counter) -> None:
+            first = asyncio.create_task(counter.take(sale(1), PHARMACY_P))
+            await until(lambda: bool(counter.deferral.reason))
+            assert "waited" in counter.deferral.reason
+            assert await refusal(counter.take(sale(2), PHARMACY_P)) == "deferred"
+            assert isinstance(await first, Outcome)
+            await until(lambda: not counter.deferral.reason)
+
+        run(node, story)
+        assert order(node) == [1, 2]
+
+
+def test_without_the_setting_nothing_is_laid_aside_and_the_refusal_says_what_to_do(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        node.settings = type(node.settings)(policy="strict")
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            store.down = True
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "unavailable"
+            store.down = False
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "taken"
+
+        run(node, story)
+        assert not (tmp_path / "node" / "inbox").exists()
+
+
+STEPS = ("put", "synced", "taking", "taken", "marked")
+KILLED = textwrap.dedent(
+    """
+    import asyncio, os, sys
+    from pathlib import Path
+    sys.path[:0] = {paths!r}
+    from test_deferral import Store, node_in, refusal, run, sale, until, PHARMACY_P
+    from suyuan.portals import deferral
+    from suyuan.storage import inbox
+
+    step = sys.argv[2]
+
+    def dies(where, function, *, after):
+        def wrapped(*arguments, **named):
+            if where == step and not after:
+                os.kill(os.getpid(), 9)
+            result = function(*arguments, **named)
+            if where == step and after:
+                os.kill(os.getpid(), 9)
+            return result
+        return wrapped
+
+    inbox._write = dies("put", inbox._write, after=True) if step == "put" else inbox._write
+    deferral.take_together = dies("taking", dies("taken", deferral.take_together, after=True), after=False)
+    inbox.Inbox.take_out = dies("marked", inbox.Inbox.take_out, after=True)
+    inbox.Inbox.put = dies("synced", inbox.Inbox.put, after=True)
+
+    with node_in(Path(sys.argv[1])) as node:
+        store = Store(node)
+
+        async def story(counter):
+            store.down = True
+            for number in (1, 2, 3):
+                if await refusal(counter.take(sale(number), PHARMACY_P)) == "deferred":
+                    print("acknowledged", number, flush=True)
+            store.down = False
+            await until(lambda: not counter.deferral.reason)
+
+        run(node, story)
+    """
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_between_any_two_steps_every_acknowledged_upload_is_recorded_exactly_once(
+    tmp_path: Path, step: str
+) -> None:
+    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED.format(paths=paths))
+    command = [sys.executable, str(script), str(tmp_path / "node"), step]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    acknowledged = [int(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("ack")]
+    assert acknowledged == ([] if step in {"put", "synced"} else [1, 2, 3])
+    with node_in(tmp_path / "node") as node:
+
+        async def nothing(_: Counter) -> None:
+            return
+
+        run(node, nothing)
+        recorded = order(node)
+        assert recorded == sorted(set(recorded)), "in order, each once"
+        assert set(acknowledged) <= set(recorded)
+        events = [event for event in node.journal.since(None, 10_000)[0] if event.kind == "sold"]
+        assert {event.status for event in events} <= {"accepted", "awaiting_scan", "unmapped", "product_differs"}
+
+
+@pytest.mark.slow
+def test_the_operator_lays_uploads_aside_and_everybody_can_see_it(tmp_path: Path) -> None:
+    with Portal(tmp_path / "node", SETTINGS) as portal, portal.client(PHARMACY_P) as client:
+        body = {"id": "till-1", "sales": []}
+        line = {"line": "1", "codes": ["82345670000000000001"]}
+        body["sales"] = [{"time": "2026-03-09T10:00:00+08:00", "references": {"receipt": "R1"}, "lines": [line]}]
+        assert "x-suyuan-store" not in client.get("/version").headers
+        with Asked(portal.folder, "defer", on=True) as answer:
+            assert answer["reason"] == "the operator said so"
+        told = client.post("/api/v1/sales", json=body)
+        assert (told.status_code, told.json()["code"]) == (202, "deferred")
+        assert told.headers["x-suyuan-store"] == "deferring; waiting=1"
+        assert "暂不可写" in client.get("/check", headers={"accept-language": "zh"}).text
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["notes"]["store"].startswith("deferring; waiting=1")
+        assert "suyuan_uploads_deferred 1.0" in client.get("/metrics").text
+        sold = {
+            "infno": "3505", "msgid": "M1", "fixmedins_code": PHARMACY_P, "input": {"selinfo": [{
+                "med_list_codg": "X", "fixmedins_bchno": "B1", "rtal_docno": "R2", "sel_retn_cnt": "1",
+                "sel_retn_time": "2026-03-09 10:00:00", "drugtracinfo": [{"drug_trac_codg": "82345670000000000002"}],
+            }]},
+        }  # fmt: skip
+        answer = client.post("/fsi/api/rsfComIfsService/callService", json=sold).json()
+        assert (answer["infcode"], answer["output"]["result"]["retRslt"]) == (0, "1")
+        assert "暂存" in answer["output"]["result"]["msgRslt"]
+        raw = claim(PHARMACY_P, 3, ["82345670000000000003"])
+        refused = client.post("/fsi/api/rsfComIfsService/callService", content=raw)
+        assert refused.json()["infcode"] == -1
+        with Asked(portal.folder, "defer", on=False):
+            pass
+        eventually(lambda: "x-suyuan-store" not in client.get("/version").headers)
+        assert client.post("/api/v1/sales", json=body).json()["repeated"]

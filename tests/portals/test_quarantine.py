@@ -1,0 +1,141 @@
+"""A message on which our own code fails is kept sealed with the error, its sender is told, and the rest goes on."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from story import PHARMACY_P
+
+from suyuan.cli import run
+from suyuan.formats import nhsa
+from suyuan.intake import upload as upload_module
+from suyuan.ledger.ledger import Books
+from suyuan.node import Node
+from suyuan.portals.app import application
+from suyuan.portals.quarantined import retry
+
+POISON = "82345670000000000666"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "suyuan.toml").write_text('policy = "strict"\nblock_cache_mb = 8\n')
+    with Node.open(tmp_path / "node") as opened:
+        yield opened
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A decision that fails on one box, as a fault of ours would make it."""
+    take = upload_module.take_scan
+
+    def fails(books: Books, fact: Any, *rest: Any) -> Any:
+        if fact.key.endswith(POISON):
+            raise ZeroDivisionError("no unit in the box")
+        return take(books, fact, *rest)
+
+    monkeypatch.setattr(upload_module, "take_scan", fails)
+    return monkeypatch
+
+
+def sale(code: str) -> dict[str, Any]:
+    line = {"line": "1", "codes": [code]}
+    told = {"time": "2026-03-09T10:00:00+08:00", "references": {"receipt": f"R{code}"}, "lines": [line]}
+    return {"id": f"till-{code[-3:]}", "sales": [told]}
+
+
+def answered(node: Node, *asked: tuple[str, Any]) -> list[httpx.Response]:
+    """Posts at the same time, as the pharmacy."""
+    issued = node.tables.create_credential(PHARMACY_P)
+
+    async def all_of_them() -> list[httpx.Response]:
+        app = application(node)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        headers = {"authorization": f"Bearer {issued.id}.{issued.secret}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+            node.views  # noqa: B018  opened here
+            site = app.site  # type: ignore[attr-defined]
+            await site.start()
+            try:
+                return list(await asyncio.gather(*(client.post(path, **body) for path, body in asked)))
+            finally:
+                await site.stop()
+
+    return asyncio.run(all_of_them())
+
+
+def test_a_poisoned_upload_is_kept_and_the_others_of_its_group_are_taken(
+    node: Node, poisoned: pytest.MonkeyPatch
+) -> None:
+    codes = ["82345670000000000001", POISON, "82345670000000000002"]
+    first, bad, second = answered(node, *(("/api/v1/sales", {"json": sale(code)}) for code in codes))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert (bad.status_code, bad.json()["code"]) == (422, "quarantined")
+    (kept,) = node.quarantine.all()
+    assert str(kept.number) == bad.json()["value"]
+    assert (kept.by, kept.step, kept.error) == (PHARMACY_P, "take", "ZeroDivisionError: no unit in the box")
+    assert "take_scan" in kept.trace or "fails" in kept.trace
+    raw = (node.folder / "quarantine.sqlite").read_bytes()
+    assert POISON.encode() not in raw, "it is sealed"
+    assert retry(node, kept.number).startswith(f"{kept.number} failed again")
+    assert node.quarantine.all()[0].tries == 2
+    poisoned.undo()
+    assert retry(node, kept.number) == f"{kept.number} was taken: 1 records"
+    assert node.quarantine.all() == []
+    assert node.ledger.read([f"trace20:{POISON}"])[f"trace20:{POISON}"]
+
+
+def test_a_message_that_crashes_its_reader_is_kept_and_answered_in_its_own_envelope(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crashes(*_: object) -> None:
+        raise IndexError("no such row")
+
+    wrong = {one.infno: msgspec.structs.replace(one, read=crashes) for one in nhsa.TRANSACTIONS if one.infno == "2207"}
+    monkeypatch.setattr(nhsa, "_BY_INFNO", {**nhsa._BY_INFNO, **wrong})
+    message = {"infno": "2207", "msgid": "M1", "fixmedins_code": PHARMACY_P, "input": {"data": {}}}
+    (bad,) = answered(node, ("/fsi/api/rsfComIfsService/callService", {"json": message}))
+    assert bad.json()["infcode"] == -1
+    assert "封存待查" in bad.json()["err_msg"]
+    (kept,) = node.quarantine.all()
+    assert (kept.door, kept.step, kept.error) == ("nhsa", "read", "IndexError: no such row")
+
+
+def test_of_a_file_only_the_poisoned_part_stays_out(
+    node: Node, poisoned: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suyuan.portals.api.files.CHUNK_ROWS", 2)
+    rows = [f"sold,{code},2026-03-09 10:00:00,R{code}" for code in ("82345670000000000001", "82345670000000000002")]
+    rows += [f"sold,{POISON},2026-03-09 10:00:00,R1", "sold,82345670000000000003,2026-03-09 10:00:00,R3"]
+    rows += ["sold,82345670000000000004,2026-03-09 10:00:00,R4"]
+    body = "\n".join(["kind,code,event_time,receipt", *rows, ""]).encode()
+    (told,) = answered(node, ("/api/v1/files", {"content": body, "headers": {"content-type": "text/csv"}}))
+    assert told.status_code == 200, told.text
+    assert told.json()["lines"] == 3
+    assert "own program failed" in told.json()["fatal"][0]
+    assert len(node.quarantine.all()) == 1
+
+
+def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_path: Path) -> None:
+    folder = node.folder
+    node.quarantine.keep("nhsa", "read", b'{"infno": "2207"}', PHARMACY_P, IndexError("no such row"))
+    node.quarantine.keep("nhsa", "read", b"not a message", PHARMACY_P, IndexError("no such row"))
+    node.close()
+    assert run(["quarantine", "list", "--dir", str(folder), "--format", "json"]) == 1
+    assert run(["quarantine", "show", "1", "--dir", str(folder)]) == 0
+    assert run(["quarantine", "show", "1", "--raw", str(tmp_path / "raw"), "--dir", str(folder)]) == 2
+    why = ["--raw", str(tmp_path / "raw"), "--reason", "ticket 7"]
+    assert run(["quarantine", "show", "1", *why, "--dir", str(folder)]) == 0
+    assert json.loads((tmp_path / "raw").read_bytes()) == {"infno": "2207"}
+    assert run(["quarantine", "drop", "1", "--dir", str(folder)]) == 0
+    assert run(["quarantine", "drop", "1", "--dir", str(folder)]) == 3
+    assert run(["quarantine", "retry", "2", "--dir", str(folder)]) == 0
+    assert run(["quarantine", "list", "--dir", str(folder)]) == 0
+    with Node.open(folder) as again:
+        assert [line.reason for line in again.audit.lines()] == ["ticket 7", "dropped"]

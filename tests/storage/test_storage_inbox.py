@@ -1,0 +1,105 @@
+"""The inbox: what was acknowledged comes out in order, whatever end the process had and whatever the disk kept."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suyuan.storage.inbox import Inbox, InboxFull
+
+SIZE = 1 << 16
+
+
+def contents(folder: Path) -> list[bytes]:
+    """All that waits, taken out."""
+    inbox = Inbox.open(folder, SIZE)
+    found = []
+    while (entry := inbox.first()) is not None:
+        found.append(entry.content)
+        inbox.take_out(entry.number)
+    inbox.close()
+    return found
+
+
+def test_what_goes_in_comes_out_in_order_also_after_a_restart_and_round_after_round(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    for turn in range(20):
+        wanted = [bytes([turn, number]) * chance.randrange(1, 900) for number in range(chance.randrange(1, 30))]
+        inbox = Inbox.open(tmp_path, SIZE)
+        numbers = [inbox.put(content) for content in wanted]
+        assert numbers == sorted(set(numbers))
+        done = chance.randrange(len(wanted))
+        for _ in range(done):
+            entry = inbox.first()
+            assert entry is not None
+            inbox.take_out(entry.number)
+        inbox.close()
+        assert contents(tmp_path) == wanted[done:]
+        assert contents(tmp_path) == []
+
+
+def test_it_has_its_room_from_the_beginning_and_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    assert (tmp_path / "00.inbox").stat().st_size == SIZE
+    inbox.put(b"x" * (SIZE - 100))
+    with pytest.raises(InboxFull):
+        inbox.put(b"x" * 100)
+    assert inbox.put(b"small") == 2
+    inbox.close()
+    assert len(contents(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 3, 15, 16, 20, 115])
+def test_an_entry_that_was_cut_off_was_acknowledged_to_nobody_and_is_left_out(tmp_path: Path, kept: int) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    for turn in range(2):  # the second time over what the first has left
+        inbox.put(b"first %d" % turn)
+        place = 16 + len(b"first 0")
+        inbox.put(b"y" * 100)
+        if turn == 0:
+            inbox.take_out(2)
+    inbox.close()
+    with (tmp_path / "00.inbox").open("r+b") as file:
+        file.seek(place + kept)
+        file.write(bytes(116 - kept))
+    assert contents(tmp_path) == [b"first 1"]
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.put(b"after")
+    inbox.close()
+    assert contents(tmp_path) == [b"after"]
+
+
+def test_a_torn_mark_of_what_was_taken_out_brings_it_out_once_more(tmp_path: Path) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.put(b"one")
+    inbox.put(b"two")
+    inbox.take_out(1)
+    inbox.close()
+    (tmp_path / "00.done").write_bytes(b"torn")
+    assert contents(tmp_path) == [b"one", b"two"]
+
+
+def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, os; from suyuan.storage.inbox import Inbox; "
+        f"box = Inbox.open(pathlib.Path({str(tmp_path)!r}), {SIZE}); box.put(b'left behind'); "
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdin is not None
+    other.stdout.readline()
+    mine = Inbox.open(tmp_path, SIZE)
+    assert mine.waiting == 0, "the other's is not mine"
+    assert list(Inbox.left(tmp_path)) == [], "nor is it left behind while its owner lives"
+    os.kill(other.pid, 9)
+    other.wait()
+    other.stdin.close()
+    other.stdout.close()
+    (left,) = Inbox.left(tmp_path)
+    left.close()
+    mine.close()
+    assert contents(tmp_path) == [b"left behind"]
