@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from suyuan.intake import Desk
     from suyuan.lake.lake import Lake
     from suyuan.lake.verification import Checked
-    from suyuan.proof.checkpoints import Checkpoints
+    from suyuan.ledger.events import Event
+    from suyuan.proof.checkpoints import Checkpoints, Hand
     from suyuan.proof.prover import Prover
     from suyuan.proof.verifier import Checkpoint, Key
 
@@ -267,6 +268,18 @@ class Node:
         Raises:
             CheckpointRefused: the record contradicts what was signed before.
         """
+        lines = [segment.line for segment in self.lake.segments()]
+        return self.checkpoints.sign(lines, self._hands(), self.ledger.clock())
+
+    def promise(self, event: "Event", *, hidden: bool) -> str:
+        """A signed note that an event is in the record and will be sealed; `hidden` where its place is not told."""
+        from suyuan.proof.checkpoints import promised  # noqa: PLC0415  few commands ask for it
+
+        minutes = 2 * self.settings.lake_seal_minutes or 24 * 60
+        by = self.ledger.clock() + minutes * 60_000_000
+        return promised(event, self.checkpoints.origin, self._hands(), by, hidden=hidden)
+
+    def _hands(self) -> list["Hand"]:
         from suyuan.ledger.sm2 import sign_sm2  # noqa: PLC0415  likewise
         from suyuan.proof.checkpoints import Hand  # noqa: PLC0415
         from suyuan.proof.verifier import ED25519, Key  # noqa: PLC0415
@@ -275,8 +288,7 @@ class Node:
         sm2, private = self._sm2_public(), self.settings.sm2_key
         if sm2 is not None:
             hands.append(Hand(sm2, lambda message: bytes.fromhex(sign_sm2(private, message))))
-        lines = [segment.line for segment in self.lake.segments()]
-        return self.checkpoints.sign(lines, hands, self.ledger.clock())
+        return hands
 
     def verify_record(self) -> "Checked":
         """Look whether journal, sealed record and checkpoints are all as they were (`lake.verification`)."""

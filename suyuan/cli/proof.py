@@ -72,9 +72,9 @@ def _prove(node: "Node", code: str, out: Path | None, *, whole: str, every: bool
         file, _, waiting = prove_all(node.ledger, node.catalogue, node.prover, code, whole=bool(whole))
         kept_back = 0
     else:
-        file, _, waiting, kept_back, _ = prove_sales(node.ledger, node.catalogue, node.prover, code)
+        file, _, waiting, kept_back, _ = prove_sales(node.ledger, node.catalogue, node.prover, node.promise, code)
     if waiting:
-        warn(f"{waiting} not sealed yet 尚未封存: run `suyuan lake seal`, or wait for the next sealing")
+        warn(f"{waiting} not sealed yet 尚未封存: promised only; run `suyuan lake seal`, or wait for the next sealing")
     if kept_back:
         warn(f"{kept_back} kept back 不公开: the proof would tell a place that citizens are not told")
     if not file:
@@ -160,12 +160,12 @@ def _verify_growth(older: Path, newer: Path, key: Key | None, folder: Path) -> i
     data = newer.read_bytes()
     if data.lstrip().startswith(b"{"):
         told = verify_file(data, key)
-        if told.old is None or told.old.text != old.text:
+        if told.old is None or told.old.note.text != old.note.text:
             raise ProofWrong(str(newer), f"it proves something else than growth from {older}")
         _say_all(in_words(told))
         return 0
     new = _read_checkpoint(newer)
-    if key is None or not (old.is_by(key) and new.is_by(key)):
+    if key is None or not (old.note.is_by(key) and new.note.is_by(key)):
         raise ProofWrong("key", "give with --key the key that signed both; neither is worth anything unsigned")
     path = _path_of(folder, old, new) if old.segments < new.segments else []
     check_growth(old, new, path)

@@ -138,15 +138,8 @@ def checkpoint_faults(
         except CheckpointRefused as refusal:
             yield Finding(where, str(refusal))
             continue
-        wrong = [
-            name
-            for name, raw in found.signatures
-            if not any(
-                name == found.origin and raw[:4] == key.ident(name) and key.signed(found.text.encode(), raw[4:])
-                for key in signers
-            )
-        ]
-        if wrong or not found.signatures:
+        count = len(found.note.signatures)
+        if not all(any(found.note.is_signed(number, key) for key in signers) for number in range(count)):
             yield Finding(where, "its text or its signature was altered, or it was signed with a key that is not ours")
         elif size > len(hashes):
             yield Finding(where, f"it has {size} segments, the record only {len(hashes)}: segments were dropped")

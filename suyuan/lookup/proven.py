@@ -1,7 +1,7 @@
 """The proof of what a citizen is told: the sales of a box, each with its place in the signed record."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from suyuan.catalogue.catalogue import Catalogue
 from suyuan.codes.recognise import recognise
@@ -22,31 +22,41 @@ class ProvenSales(NamedTuple):
     proven: int
     """Sales in the file."""
     waiting: int
-    """Sales that the next sealing will take in."""
+    """Sales that the next sealing will take in: the file holds a signed promise of each."""
     kept_back: int
     """Sales whose proof would tell a place that citizens are not told."""
     checkpoint: Checkpoint | None
     """To which the file leads."""
 
 
-def prove_sales(ledger: Ledger, catalogue: Catalogue, prover: Prover, text: str) -> ProvenSales:
+class Promising(Protocol):
+    """Signs that an event is in the record and will be sealed."""
+
+    def __call__(self, event: Event, *, hidden: bool) -> str:
+        """The signed note; `hidden` where the place is not told."""
+        ...
+
+
+def prove_sales(ledger: Ledger, catalogue: Catalogue, prover: Prover, promise: Promising, text: str) -> ProvenSales:
     """The proof of the sales that `citizen.check` tells of this code, and of what undid them."""
     keys, histories = leading_first(ledger, recognise(text, "scan", catalogue.maker_rules))
     events = histories[keys[0]]
     checkpoint = prover.checkpoints.latest()
     places: list[Place] = []
+    promises: list[str] = []
     proven = waiting = kept_back = 0
     for sale, undone in told_sales(keys[0], events)[0]:
         place = _place(prover, sale, checkpoint)
         if place is None:
             waiting += 1
+            promises.append(promise(sale, hidden=is_kept_back(sale, catalogue)))
         elif is_kept_back(sale, catalogue) and not place.hidden:
             kept_back += 1  # it became such a place after it was sealed
         else:
             proven += 1
             places.append(place)
             places += _undoing(prover, sale, events, checkpoint, place) if undone else ()
-    file = prover.proof(places, checkpoint) if places and checkpoint is not None else b""
+    file = prover.proof(places, checkpoint, promises) if places or promises else b""
     return ProvenSales(file, proven, waiting, kept_back, checkpoint)
 
 

@@ -6,9 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from suyuan.ledger.events import Event
 from suyuan.proof.chain import Segment
+from suyuan.proof.leaf import WHAT
 from suyuan.proof.tree import root_of
-from suyuan.proof.verifier import Checkpoint, Key, ProofWrong, checkpoint_text, read_checkpoint, signature_line
+from suyuan.proof.verifier import (
+    Checkpoint,
+    Key,
+    ProofWrong,
+    checkpoint_text,
+    promise_text,
+    read_checkpoint,
+    signature_line,
+)
 
 SUFFIX = ".txt"
 
@@ -81,9 +91,8 @@ class Checkpoints:
             if last.segments == len(hashes):
                 return last
         events = segments[-1].first + segments[-1].events
-        time = datetime.fromtimestamp(now / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = checkpoint_text(self.origin, len(hashes), root_of(hashes), events, hashes[-1], time)
-        note = text + "\n" + "".join(signature_line(self.origin, hand.key, hand.sign(text.encode())) for hand in hands)
+        text = checkpoint_text(self.origin, len(hashes), root_of(hashes), events, hashes[-1], _iso(now))
+        note = signed(text, self.origin, hands)
         self._keep(len(hashes), note)
         return self.read(len(hashes))
 
@@ -122,6 +131,22 @@ class Checkpoints:
 
     def _path(self, segments: int) -> Path:
         return self._folder / f"{segments}{SUFFIX}"
+
+
+def promised(event: Event, origin: str, hands: Sequence[Hand], by: int, *, hidden: bool) -> str:
+    """A signed note that this event is in the record and will be sealed before `by` (µs UTC)."""
+    place = ("", "") if hidden else (event.actor, event.region)
+    told = (WHAT.get(event.kind, event.kind), event.key, event.event_time, event.arrived, *place)
+    return signed(promise_text(origin, told, _iso(by)), origin, hands)
+
+
+def signed(text: str, origin: str, hands: Sequence[Hand]) -> str:
+    """The text as a note that all hands have signed."""
+    return text + "\n" + "".join(signature_line(origin, hand.key, hand.sign(text.encode())) for hand in hands)
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def origin_of(name: str) -> str:

@@ -107,7 +107,8 @@ class Prover:
     def proof(
         self,
         places: Iterable[Place],
-        checkpoint: Checkpoint,
+        checkpoint: Checkpoint | None,
+        promises: Iterable[str] = (),
         *,
         open_places: bool = False,
         open_whole: bool = False,
@@ -115,11 +116,12 @@ class Prover:
         """The proof file of records that the checkpoint covers.
 
         It tells what a citizen may see; `open_places` adds places that citizens are not told, `open_whole` everything.
+        `promises` are signed notes about records that are not sealed yet.
         """
-        tops = [each.line.hash for each in self._sealed.segments()[: checkpoint.segments]]
+        tops = [each.line.hash for each in self._sealed.segments()[: checkpoint.segments]] if checkpoint else []
         records = []
         for place in places:
-            assert place.segment.number < checkpoint.segments, "the checkpoint covers the segment"
+            assert place.segment.number < len(tops), "the checkpoint covers the segment"
             record: dict[str, Any] = {"leaf": place.leaf.text.decode()}
             if open_places and place.hidden:
                 record["place"] = _opening(place.leaf.place_salt, place.leaf.place)
@@ -130,12 +132,14 @@ class Prover:
             record["segment"] = place.segment.text.decode()
             record["segment_path"] = _hexes(inclusion(tops, place.segment.number))
             records.append(record)
-        return written({"suyuan proof": FORMAT, "records": records, **self._signed(checkpoint)})
+        notes = [_lines(note) for note in promises]
+        told = ({"records": records} if records else {}) | ({"promises": notes} if notes else {})
+        return written({"suyuan proof": FORMAT, **told, **self._signed(checkpoint if records else None)})
 
     def is_kept(self, checkpoint: Checkpoint) -> bool:
         """Whether this node signed exactly this checkpoint."""
         note = self.checkpoints.note(checkpoint.segments)
-        return note is not None and note.startswith(checkpoint.text + "\n")
+        return note is not None and note.startswith(checkpoint.note.text + "\n")
 
     def growth(self, old: Checkpoint, new: Checkpoint) -> bytes:
         """The proof file that the record behind the newer checkpoint begins with that behind the older one."""
@@ -148,9 +152,9 @@ class Prover:
         """The hashes that lead from the top tree of so many segments to that of more."""
         return consistency([each.line.hash for each in self._sealed.segments()[:new]], old)
 
-    def _signed(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        note = self.checkpoints.note(checkpoint.segments)
-        assert note is not None, "a checkpoint that was read is kept"
+    def _signed(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        note = self.checkpoints.note(checkpoint.segments) if checkpoint is not None else None
+        signed = {"checkpoint": _lines(note)} if note is not None else {}
         keys = [
             {
                 "public": base64.b64encode(link.public).decode(),
@@ -160,7 +164,7 @@ class Prover:
             for link in self._chain
         ]
         sm2 = {"sm2_key": self._sm2.text(self.checkpoints.origin)} if self._sm2 is not None else {}
-        return {"checkpoint": _lines(note), "keys": keys, **sm2}
+        return {**signed, "keys": keys, **sm2}
 
 
 def _opening(salt: bytes, raw: bytes) -> dict[str, str]:

@@ -232,7 +232,54 @@ def keys_from(links: Sequence[KeyLink], public: bytes) -> list[bytes]:
     return trusted
 
 
-# Checkpoints: signed notes
+# Signed notes
+
+
+class Note(NamedTuple):
+    """A text with signatures below it (signed-note)."""
+
+    text: str
+    """What the signatures cover; its first line is the name of the node."""
+    signatures: tuple[tuple[str, bytes], ...]
+    """Names, and key ids with the signatures behind them."""
+
+    @property
+    def origin(self) -> str:
+        """The name of the node."""
+        return self.text.partition("\n")[0]
+
+    def is_by(self, key: Key) -> bool:
+        """Whether this key has signed it."""
+        return any(self.is_signed(number, key) for number in range(len(self.signatures)))
+
+    def is_signed(self, number: int, key: Key) -> bool:
+        """Whether the signature with this number is that of the key."""
+        name, raw = self.signatures[number]
+        return name == self.origin and raw[:4] == key.ident(name) and key.signed(self.text.encode(), raw[4:])
+
+
+def read_note(note: str, part: str) -> Note:
+    """A note from its printed form; signatures are not checked yet.
+
+    Raises:
+        ProofWrong: it is not written as a note is.
+    """
+    text, blank, below = note.rpartition("\n\n")
+    if not blank or not note.endswith("\n"):
+        raise ProofWrong(part, "it has a text, a blank line, and signatures; this one has not")
+    signatures = []
+    for line in below.removesuffix("\n").split("\n"):
+        name, space, encoded = line.removeprefix(DASH).partition(" ")
+        with suppress(ValueError):
+            raw = _base64(encoded)
+            if line.startswith(DASH) and space:
+                signatures.append((name, raw))
+                continue
+        raise ProofWrong(part, f"its signature line {line[:60]!r} was altered")
+    return Note(text + "\n", tuple(signatures))
+
+
+# Checkpoints and promises
 
 
 class Checkpoint(NamedTuple):
@@ -248,19 +295,8 @@ class Checkpoint(NamedTuple):
     """Hash of the last segment."""
     time: str
     """ISO, UTC."""
-    text: str
-    """What the signatures cover."""
-    signatures: tuple[tuple[str, bytes], ...]
-    """Names, and key ids with the signatures behind them."""
-
-    def is_by(self, key: Key) -> bool:
-        """Whether this key has signed it."""
-        ident = key.ident(self.origin)
-        return any(
-            raw[:4] == ident and key.signed(self.text.encode(), raw[4:])
-            for name, raw in self.signatures
-            if name == self.origin
-        )
+    note: Note
+    """As it was signed."""
 
 
 def checkpoint_text(origin: str, segments: int, root: bytes, events: int, head: bytes, time: str) -> str:  # noqa: PLR0917  the lines in their order
@@ -280,20 +316,11 @@ def read_checkpoint(note: str, part: str = "checkpoint") -> Checkpoint:
     Raises:
         ProofWrong: it is not written as a checkpoint is.
     """
-    text, blank, below = note.rpartition("\n\n")
-    lines = (text + "\n").split("\n")[:-1]
-    if not blank or not note.endswith("\n") or len(lines) != 6:  # noqa: PLR2004  origin, size, root, events, chain, time
+    signed = read_note(note, part)
+    lines = signed.text.split("\n")[:-1]
+    if len(lines) != 6:  # noqa: PLR2004  origin, size, root, events, chain, time
         raise ProofWrong(part, "it has six lines, a blank line, and the signatures; this one has not")
     origin, segments, root, events, chain, time = lines
-    signatures = []
-    for line in below.removesuffix("\n").split("\n"):
-        name, space, encoded = line.removeprefix(DASH).partition(" ")
-        with suppress(ValueError):
-            raw = _base64(encoded)
-            if line.startswith(DASH) and space:
-                signatures.append((name, raw))
-                continue
-        raise ProofWrong(part, f"its signature line {line[:60]!r} was altered")
     try:
         found = Checkpoint(
             origin,
@@ -302,15 +329,54 @@ def read_checkpoint(note: str, part: str = "checkpoint") -> Checkpoint:
             int(events.removeprefix("events ")),
             bytes.fromhex(chain.removeprefix("chain ")),
             time.removeprefix("time "),
-            text + "\n",
-            tuple(signatures),
+            signed,
         )
     except ValueError as error:
         raise ProofWrong(part, f"a line of it was altered: {error}") from error
     told = checkpoint_text(found.origin, found.segments, found.root, found.events, found.head, found.time)
-    if told != found.text or not signatures:
+    if told != signed.text:
         raise ProofWrong(part, "a line of it was altered, or its signature is missing")
     return found
+
+
+class Promise(NamedTuple):
+    """What a node signed of a record that is not sealed yet."""
+
+    what: str
+    key: str
+    event_time: int
+    arrived: int
+    actor: str
+    """Empty where the place is not told."""
+    region: str
+    by: str
+    """ISO, UTC: until when it will be sealed."""
+    note: Note
+
+
+def promise_text(origin: str, told: Sequence[str | int], by: str) -> str:
+    """The text that is signed; `told` is what, key, event time, arrival, actor and region."""
+    line = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return f"{origin}\npromise\n{line}\nby {by}\n"
+
+
+def read_promise(note: str, part: str) -> Promise:
+    """A promise from its printed form; signatures are not checked yet.
+
+    Raises:
+        ProofWrong: it is not written as a promise is.
+    """
+    signed = read_note(note, part)
+    try:
+        origin, word, line, by = signed.text.split("\n")[:-1]
+        told = json.loads(line)
+        what, key, event_time, arrived, actor, region = told
+        promise = Promise(what, key, event_time, arrived, actor, region, by.removeprefix("by "), signed)
+    except (ValueError, TypeError) as error:
+        raise ProofWrong(part, f"a line of it was altered: {error}") from error
+    if word != "promise" or promise_text(origin, told, promise.by) != signed.text:
+        raise ProofWrong(part, "a line of it was altered")
+    return promise
 
 
 # Proof files
@@ -337,11 +403,14 @@ class Verdict(NamedTuple):
     """What a file proves."""
 
     records: tuple[Proven, ...]
-    checkpoint: Checkpoint
+    promises: tuple[Promise, ...]
+    """Of records that were not sealed when the file was made."""
+    checkpoint: Checkpoint | None
+    """None where there are promises alone."""
     old: Checkpoint | None
     """The earlier checkpoint that this one goes on from, in a file that shows this."""
     key: Key
-    """Which signed the checkpoint."""
+    """Which signed."""
     trusted: bool
     """True where that key is, or follows from, the one that the reader gave."""
 
@@ -353,22 +422,26 @@ def verify_file(data: bytes, key: Key | None = None) -> Verdict:
         ProofWrong: it proves nothing; the part and the words say what was altered.
     """
     told = _read(data)
-    checkpoint = read_checkpoint(_lines(told, "checkpoint"))
-    signer = _signer(checkpoint, _links(told), _sm2_key(told, checkpoint.origin), key, "checkpoint")
+    keys = _Keys(told, key)
+    promises = _promises(told, keys)
     records: tuple[Proven, ...] = ()
-    old: Checkpoint | None = None
-    if "old_checkpoint" in told:
+    checkpoint = old = None
+    if "checkpoint" in told or not promises:
+        checkpoint = read_checkpoint(_lines(told, "checkpoint"))
+        keys.check(checkpoint.note, "checkpoint")
+    if checkpoint is not None and "old_checkpoint" in told:
         old = read_checkpoint(_lines(told, "old_checkpoint"), "old_checkpoint")
-        _signer(old, _links(told), _sm2_key(told, old.origin), None, "old_checkpoint")
+        _Keys(told, None).check(old.note, "old_checkpoint")
         check_growth(old, checkpoint, _hashes(told, "path", ""))
-    else:
+    elif checkpoint is not None:
         given = told.get("records")
         if not isinstance(given, list) or not given:
             raise ProofWrong("records", "there are none")
         records = tuple(_record(each, f"records[{number}]", checkpoint) for number, each in enumerate(given))
     if (again := written(told)) != data:
         raise ProofWrong("file", f"it is not written as it was made, from byte {_first_difference(again, data)} on")
-    return Verdict(records, checkpoint, old, signer, key is not None)
+    signer = keys.signer(checkpoint.note if checkpoint is not None else promises[0].note)
+    return Verdict(records, promises, checkpoint, old, signer, key is not None)
 
 
 def written(told: Mapping[str, Any]) -> bytes:
@@ -401,7 +474,9 @@ def _read(data: bytes) -> dict[str, Any]:
         raise ProofWrong("file", f"it cannot be read as JSON: {error}") from error
     if not isinstance(told, dict) or told.get("suyuan proof") != FORMAT:
         raise ProofWrong("file", f'it is no proof: it does not begin with "suyuan proof": {FORMAT}')
-    _only(told, ("suyuan proof", "records", "checkpoint", "old_checkpoint", "path", "keys", "sm2_key"), "file")
+    _only(
+        told, ("suyuan proof", "records", "promises", "checkpoint", "old_checkpoint", "path", "keys", "sm2_key"), "file"
+    )
     return told
 
 
@@ -462,25 +537,50 @@ def _segment(text: str, part: str) -> tuple[int, int, int, bytes]:
     raise ProofWrong(part, "it is no line of the chain of segments")
 
 
-def _signer(checkpoint: Checkpoint, links: Sequence[KeyLink], sm2: Key | None, key: Key | None, part: str) -> Key:
-    """The key that signed: one that follows from the reader's, or, without one, the newest that the file names.
+class _Keys:
+    """The keys of a file: those that may have signed, and those of them that the reader trusts."""
 
-    Every signature below the checkpoint must be that of a key of the file, for here nobody else signs.
-    """
-    named = [Key(ED25519, link.public) for link in reversed(links)] + ([sm2] if sm2 else [])
-    for number, (name, raw) in enumerate(checkpoint.signatures, start=1):
-        message = checkpoint.text.encode()
-        if name != checkpoint.origin or not any(
-            raw[:4] == each.ident(name) and each.signed(message, raw[4:]) for each in named
-        ):
-            raise ProofWrong(part, f"its text or its signature {number} was altered, or another key signed it")
-    trusted = named
-    if key is not None:
-        trusted = [Key(ED25519, public) for public in keys_from(links, key.public)] if key.kind == ED25519 else [key]
-    for each in trusted:
-        if checkpoint.is_by(each):
-            return each
-    raise ProofWrong(part, "it is signed, but by a key that does not follow from the one you gave")
+    def __init__(self, told: Mapping[str, Any], given: Key | None) -> None:
+        links = _links(told)
+        sm2 = _sm2_key(told)
+        self._named = [Key(ED25519, link.public) for link in reversed(links)] + ([sm2] if sm2 else [])
+        self._trusted = self._named
+        if given is not None:
+            follow = keys_from(links, given.public) if given.kind == ED25519 else []
+            self._trusted = [Key(ED25519, public) for public in follow] or [given]
+
+    def check(self, note: Note, part: str) -> None:
+        """Every signature must be that of a key of the file, for here nobody else signs; one of a trusted key.
+
+        Raises:
+            ProofWrong: one is not.
+        """
+        for number in range(len(note.signatures)):
+            if not any(note.is_signed(number, key) for key in self._named):
+                raise ProofWrong(part, f"its text or its signature {number + 1} was altered, or another key signed it")
+        if not any(map(note.is_by, self._trusted)):
+            raise ProofWrong(part, "it is signed, but by a key that does not follow from the one you gave")
+
+    def signer(self, note: Note) -> Key:
+        """Of the trusted keys the one that signed."""
+        return next(filter(note.is_by, self._trusted))
+
+
+def _promises(told: Mapping[str, Any], keys: _Keys) -> tuple[Promise, ...]:
+    if "promises" not in told:
+        return ()
+    given = told["promises"]
+    if not isinstance(given, list) or not given:
+        raise ProofWrong("promises", "there are none")
+    promises = []
+    for number, each in enumerate(given):
+        part = f"promises[{number}]"
+        if not isinstance(each, list) or not all(isinstance(line, str) for line in each):
+            raise ProofWrong(part, "it is no list of lines")
+        promise = read_promise("\n".join(each) + "\n", part)
+        keys.check(promise.note, part)
+        promises.append(promise)
+    return tuple(promises)
 
 
 def _links(told: Mapping[str, Any]) -> list[KeyLink]:
@@ -502,7 +602,7 @@ def _links(told: Mapping[str, Any]) -> list[KeyLink]:
     return links
 
 
-def _sm2_key(told: Mapping[str, Any], origin: str) -> Key | None:
+def _sm2_key(told: Mapping[str, Any]) -> Key | None:
     """The SM2 key of a file that has one."""
     if "sm2_key" not in told:
         return None
@@ -511,8 +611,8 @@ def _sm2_key(told: Mapping[str, Any], origin: str) -> Key | None:
         key = read_key(text)
     except ProofWrong as error:
         raise ProofWrong("sm2_key", "it was altered: it is no public key") from error
-    if key.kind != SM2 or key.text(origin) != text:
-        raise ProofWrong("sm2_key", "it was altered: it is no SM2 key of this node")
+    if key.kind != SM2 or key.text(text.partition("+")[0]) != text:
+        raise ProofWrong("sm2_key", "it was altered: it is no SM2 key")
     return key
 
 
@@ -569,26 +669,32 @@ def in_words(verdict: Verdict) -> list[str]:
     checkpoint, old = verdict.checkpoint, verdict.old
     lines = [f"proven 已证明: {len(verdict.records)} record(s) 条记录"] if verdict.records else []
     for each in verdict.records:
-        place = f"by 由 {each.actor}, region 地区 {each.region}" if each.actor else "place not told 地点不公开"
-        lines += [
-            f"- {each.what} of {each.key}, {place}",
-            f"  happened 发生: {moment(each.event_time)}; recorded 入账: {moment(each.arrived)}",
-            f"  event 序号 {each.number}, segment 段 {each.segment}",
-        ]
+        lines += [*_record_in_words(each), f"  event 序号 {each.number}, segment 段 {each.segment}"]
         if each.whole:
             lines.append(f"  whole event opened 全文已公开: {len(each.whole)} bytes")
-    if old is not None:
-        lines.append(f"proven 已证明: the record only grew 记录只增不改: {_size(old)} → {_size(checkpoint)}")
-    lines += [
-        f"checkpoint 检查点: {checkpoint.origin}, {_size(checkpoint)}",
-        f"signed by 签名公钥: {verdict.key.text(checkpoint.origin)}",
-    ]
+    for promise in verdict.promises:
+        lines += [f"signed, not sealed yet 已签名、尚未封存: to be sealed by 应于 {promise.by} 前封存"]
+        lines += _record_in_words(promise)
+    origin = (checkpoint.note if checkpoint is not None else verdict.promises[0].note).origin
+    if checkpoint is not None:
+        if old is not None:
+            lines.append(f"proven 已证明: the record only grew 记录只增不改: {_size(old)} → {_size(checkpoint)}")
+        lines.append(f"checkpoint 检查点: {origin}, {_size(checkpoint)}")
+    lines.append(f"signed by 签名公钥: {verdict.key.text(origin)}")
     if not verdict.trusted:
         lines.append(
             "! this key stands in the file itself: compare it with the published one, or give that one with --key"
             " 公钥取自本文件，请与公布的公钥核对"
         )
     return lines
+
+
+def _record_in_words(each: Proven | Promise) -> list[str]:
+    place = f"by 由 {each.actor}, region 地区 {each.region}" if each.actor else "place not told 地点不公开"
+    return [
+        f"- {each.what} of {each.key}, {place}",
+        f"  happened 发生: {moment(each.event_time)}; recorded 入账: {moment(each.arrived)}",
+    ]
 
 
 def _size(checkpoint: Checkpoint) -> str:

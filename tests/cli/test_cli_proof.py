@@ -86,11 +86,13 @@ def test_nothing_is_told_that_citizens_are_not_told(shell: Shell) -> None:
 
 def test_what_is_not_sealed_yet_is_told(shell: Shell) -> None:
     sell(shell, PHARMACY, SECOND)
-    ran = shell("proof", SECOND)
-    assert (ran.code, ran.out) == (1, "")
+    ran = shell("proof", SECOND, "--out", shell.home / "promise.json")
     assert "1 not sealed yet" in ran.err
+    promised = verify(shell.home / "promise.json", "--key", key_of(shell))
+    assert "signed, not sealed yet" in promised.out
+    assert f"sale of trace20:{SECOND}" in promised.out
     seal(shell)
-    assert shell("proof", SECOND).code == 0
+    assert "proven" in verify(shell.write("sealed.json", shell("proof", SECOND).out)).out
     assert "nothing to prove" in shell("proof", "82345670000000000099").err
 
 

@@ -16,7 +16,7 @@ from suyuan.ledger.events import decoder
 from suyuan.ledger.signer import Signer
 from suyuan.ledger.sm2 import new_sm2_key, public_of, sign_sm2
 from suyuan.proof import verifier
-from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, origin_of
+from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, origin_of, promised
 from suyuan.proof.verifier import ED25519, SM2, Key, ProofWrong, in_words, read_checkpoint, read_key, verify_file
 
 SIGNER = Signer(b"\x01" * 32)
@@ -41,6 +41,7 @@ def test_every_record_is_proven_by_the_file_and_the_key(record: SmallRecord, at:
     assert (proven.event_time, proven.arrived) == (SALES[at].event_time, SALES[at].arrived)
     assert proven.actor == ("" if SALES[at].actor == CLINIC else PHARMACY)
     assert told.trusted
+    assert told.checkpoint is not None
     assert told.checkpoint.events == len(SALES)
 
 
@@ -81,6 +82,7 @@ def test_any_byte_that_is_flipped_is_found_and_its_part_named(tmp_path: Path) ->
     growth = record.prover.growth(record.checkpoints.read(1), record.checkpoints.read(3))
     told = verify_file(growth, KEY)
     assert told.old is not None
+    assert told.checkpoint is not None
     assert (told.old.segments, told.checkpoint.segments) == (1, 3)
     assert {"old_checkpoint", "checkpoint", "path", "keys[0]", "file"} <= flipped(growth)
 
@@ -101,6 +103,26 @@ def test_any_byte_of_a_second_signature_or_its_key_that_is_flipped_is_found(reco
     assert "sm2_key" in parts
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_promise_is_signed_word_and_no_byte_of_it_can_change(record: SmallRecord, *, hidden: bool) -> None:
+    waiting = sale(50)
+    note = promised(waiting, "suyuan/test", record.hands[:1], waiting.arrived, hidden=hidden)
+    alone = record.prover.proof([], None, [note])
+    [promise] = verify_file(alone, KEY).promises
+    assert promise[:4] == ("sale", waiting.key, waiting.event_time, waiting.arrived)
+    assert promise[4:6] == (("", "") if hidden else (PHARMACY, "320102"))
+    assert "not sealed yet" in "\n".join(in_words(verify_file(alone, KEY)))
+    assert waiting.person not in note
+    assert "promises[0]" in flipped(alone, 0, len(alone) - 300)
+    place = record.prover.place_of(SALES[0])
+    assert place is not None
+    both = verify_file(record.prover.proof([place], record.checkpoints.latest(), [note]), KEY)
+    assert (len(both.records), len(both.promises)) == (1, 1)
+    other = Key(ED25519, bytes(32))
+    with pytest.raises(ProofWrong, match="does not follow from the one you gave"):
+        verify_file(alone, other)
+
+
 def test_a_file_put_together_from_two_is_refused(record: SmallRecord, tmp_path: Path) -> None:
     one, other = json.loads(record.proof(SALES[0])), json.loads(record.proof(SALES[10]))
     for swapped in ("leaf", "path", "segment", "segment_path", "index"):
@@ -119,7 +141,7 @@ def test_a_file_put_together_from_two_is_refused(record: SmallRecord, tmp_path: 
 def test_an_old_checkpoint_still_proves_after_the_record_has_grown(record: SmallRecord) -> None:
     place, old = record.prover.place_of(SALES[0]), record.checkpoints.read(1)
     assert place is not None
-    assert verify_file(record.prover.proof([place], old), KEY).checkpoint.segments == 1
+    assert verify_file(record.prover.proof([place], old), KEY).checkpoint == old
 
 
 def test_an_event_that_is_not_sealed_or_was_changed_has_no_place(record: SmallRecord) -> None:
@@ -184,7 +206,7 @@ def test_a_checkpoint_is_a_signed_note() -> None:
 def test_a_checkpoint_can_be_typed_from_a_newspaper(record: SmallRecord) -> None:
     note = record.checkpoints.note(3)
     assert note is not None
-    assert read_checkpoint(note).is_by(KEY)
+    assert read_checkpoint(note).note.is_by(KEY)
     origin, size, root, events, chain, time, blank, *signatures = note.splitlines()
     assert (origin, size, events, blank) == ("suyuan/test", "3", f"events {len(SALES)}", "")
     assert root
@@ -197,7 +219,7 @@ def test_a_checkpoint_can_be_typed_from_a_newspaper(record: SmallRecord) -> None
             found = read_checkpoint(bad)
         except ProofWrong:
             continue
-        assert not found.is_by(KEY) or not found.is_by(Key(SM2, public_of(SM2_PRIVATE)))
+        assert not found.note.is_by(KEY) or not found.note.is_by(Key(SM2, public_of(SM2_PRIVATE)))
 
 
 def test_no_checkpoint_is_signed_that_contradicts_an_earlier_one(record: SmallRecord) -> None:
