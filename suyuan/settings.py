@@ -16,6 +16,9 @@ PREFIX = "SUYUAN_"
 SECRET = frozenset({"oidc_secret", "database", "sm2_key"})
 """Settings whose value is never shown."""
 PORT_MAX = 65_535
+WORKERS_MAX = 256
+PROVINCE = re.compile(r"(?!nation$)[a-z0-9]{1,20}")
+"""What a province is called: a division code, or a short name."""
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)")
 
 
@@ -28,12 +31,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: str = "rocks"
     database: str = ""
+    workers: int = 1
     block_cache_mb: int = 512
+    write_buffer_mb: int = 256
     defer: str = "off"
     defer_claims: str = "refuse"
     defer_after_seconds: float = 5.0
     defer_mb: int = 64
-    write_buffer_mb: int = 256
     policy: str = "national"
     accept_unknown: bool = True
     keep_documents: bool = True
@@ -64,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sm2_key: str = ""
     map_data: str = ""
     map_approval: str = ""
+    nation: str = ""
+    nation_key: str = ""
+    province: str = ""
     webhook_private: bool = False
     webhook_patience_hours: int = 72
     lake_seal_events: int = 1_000_000
@@ -165,8 +172,7 @@ def rates_of_software(text: str) -> dict[str, str]:
 def _check(settings: Settings) -> None:
     if settings.engine not in {"rocks", "memory"}:
         raise SettingsWrong(f"engine is {settings.engine!r}; it may be rocks or memory")
-    if settings.database and not settings.database.startswith("postgresql://"):
-        raise SettingsWrong("database must begin with postgresql://, as postgresql://user:password@host/name")
+    _check_servers(settings)
     if settings.policy not in PRESETS:
         raise SettingsWrong(f"policy is {settings.policy!r}; it may be {', '.join(PRESETS)}")
     if settings.block_cache_mb < 8:  # noqa: PLR2004  below, RocksDB has no room for its index
@@ -182,10 +188,24 @@ def _check(settings: Settings) -> None:
         raise SettingsWrong(f"webhook_patience_hours is {settings.webhook_patience_hours}; it must be at least 0")
     if settings.sm2_key and not re.fullmatch("[0-9a-fA-F]{64}", settings.sm2_key):
         raise SettingsWrong("sm2_key is no private SM2 key: it has 64 hexadecimal digits")
+    _check_lake(settings)
+    _check_access(settings)
+    _check_relay(settings)
+
+
+def _check_relay(settings: Settings) -> None:
+    if settings.nation and not settings.nation.startswith(("http://", "https://")):
+        raise SettingsWrong(f"nation is {settings.nation!r}; it begins with https:// (or http:// on a desk)")
+    if settings.nation and not (settings.province and re.fullmatch(r"[0-9a-fA-F]{64}", settings.nation_key)):
+        raise SettingsWrong("nation is set: set province and nation_key too, as `suyuan relay register` says them")
+    if settings.province and not PROVINCE.fullmatch(settings.province):
+        raise SettingsWrong(f"province is {settings.province!r}; it is a name of at most 20 small letters and digits")
+
+
+def _check_lake(settings: Settings) -> None:
     for name in ("lake_seal_events", "lake_seal_minutes", "lake_keep_days"):
         if getattr(settings, name) < 0:
             raise SettingsWrong(f"{name} is {getattr(settings, name)}; it must be at least 0 (0 for never)")
-    _check_access(settings)
 
 
 def _check_deferral(settings: Settings) -> None:
@@ -193,6 +213,18 @@ def _check_deferral(settings: Settings) -> None:
         raise SettingsWrong("defer may be off or uploads, and defer_claims refuse or accept")
     if settings.defer_after_seconds <= 0 or settings.defer_mb < 1:
         raise SettingsWrong("defer_after_seconds must be more than 0, and defer_mb at least 1")
+
+
+def _check_servers(settings: Settings) -> None:
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        raise SettingsWrong(f"workers is {settings.workers}; it may be 1 to {WORKERS_MAX}")
+    if settings.workers > 1 and not settings.database:
+        raise SettingsWrong(
+            f"workers is {settings.workers}; a journal in the folder is open in one process only: set workers to 1, or "
+            "keep the journal in a database (setting database)"
+        )
+    if settings.database and not settings.database.startswith("postgresql://"):
+        raise SettingsWrong("database must begin with postgresql://, as postgresql://user:password@host/name")
 
 
 def _check_access(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """`suyuan serve`: the node over HTTP, for programs and people, until it is told to stop."""
 
+import os
 import socket
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import cyclopts
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, say, warn
 from suyuan.node import Node
+from suyuan.settings import PREFIX
 
 
 def serve(
@@ -15,6 +17,15 @@ def serve(
     port: Annotated[
         int, cyclopts.Parameter(help="Port; 0 takes any that is free; the setting `port` if not given.")
     ] = -1,
+    database: Annotated[
+        str,
+        cyclopts.Parameter(
+            help="Address of the PostgreSQL that keeps the journal, as the setting of that name, which hides it better."
+        ),
+    ] = "",
+    workers: Annotated[
+        int, cyclopts.Parameter(help="Server processes; the setting `workers` if not given. Several need a database.")
+    ] = 0,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Serve the node over HTTP: API, the insurer's address, pages. Ctrl+C or SIGTERM stops it without losing anything.
@@ -22,9 +33,21 @@ def serve(
     It speaks plain HTTP and is meant to stand behind a proxy that speaks TLS (docs/operations.md).
     """
     from suyuan.portals.server import listen  # noqa: PLC0415  costs a second of the start
+    from suyuan.portals.workers import command_of, listen_together, make_ready, serve_together  # noqa: PLC0415
 
+    # Workers read the settings as this process does.
+    said = {"DATABASE": database, "WORKERS": str(workers or "")}
+    os.environ.update({PREFIX + name: value for name, value in said.items() if value})
     with Node.open(dir) as node:
-        serve_node(node, listen(host or node.settings.host, node.settings.port if port < 0 else port))
+        host, port = host or node.settings.host, node.settings.port if port < 0 else port
+        count = node.settings.workers
+        if count == 1:
+            serve_node(node, listen(host, port))
+            return 0
+        make_ready(node)
+    sockets = listen_together(host, port, count)
+    say_where(sockets[0])
+    serve_together(command_of(dir), sockets)
     return 0
 
 
@@ -44,6 +67,11 @@ def serve_node(node: Node, opened: socket.socket) -> None:
     from suyuan.portals.app import application  # noqa: PLC0415  costs a second of the start
     from suyuan.portals.server import serve  # noqa: PLC0415
 
+    say_where(opened)
+    serve(application(node), node.settings, [opened])
+
+
+def say_where(opened: socket.socket) -> None:
+    """Tell the address of a server."""
     host, port = opened.getsockname()[:2]
     say(f"serving http://{f'[{host}]' if ':' in host else host}:{port}/  (Ctrl+C stops)")
-    serve(application(node), node.settings, [opened])

@@ -1,15 +1,22 @@
-"""Drafts: files chosen and not sent yet; judged as if sent, mended line by line, then sent or dropped."""
+"""Drafts: files chosen and not sent yet; judged as if sent, mended line by line, then sent or dropped.
+
+A draft is a folder, with all that is known of it, so that every server process of a host shows it. The process that
+runs through it holds a lock, which ends with that process.
+"""
 
 import asyncio
 import csv
+import fcntl
 import io
+import os
 import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -36,6 +43,12 @@ DRAFTS = "drafts"
 """The file of a node's folder that says where its drafts are."""
 KEEP_SECONDS = 2 * 3600
 """How long a draft waits for its sender."""
+KEEP_EVERY = 0.5
+"""Seconds after which a run through a file tells other processes how far it is."""
+TOLD = "told.json"
+RUNNING = frozenset({"judging", "sending"})
+MAY_BE = {"judging": {"chosen", "judged"}, "sending": {"judged"}}
+"""From which states a run through a draft may begin."""
 CHUNK_ROWS = 2_000
 """Lines judged together."""
 BAD_MAX, GOOD_MAX = 500, 100
@@ -43,7 +56,7 @@ BAD_MAX, GOOD_MAX = 500, 100
 MENDED_BYTES_MAX = 100_000
 """One line as mended."""
 
-State = Literal["judging", "judged", "sending", "sent", "failed"]
+State = Literal["chosen", "judging", "judged", "sending", "sent", "failed"]
 Take = Callable[[Document], Awaitable[Outcome]]
 
 
@@ -64,32 +77,109 @@ class DraftRow(msgspec.Struct, kw_only=True):
     """Column and text, where the line can be mended here."""
 
 
+class Told(msgspec.Struct, kw_only=True):
+    """What is known of a draft, as it is kept beside its file."""
+
+    name: str
+    party: str
+    person: str
+    kind: str
+    made: float
+    """Seconds since 1970."""
+    state: State = "chosen"
+    done: int = 0
+    summary: Summary = msgspec.field(default_factory=Summary)
+    bad: list[DraftRow] = []
+    good: list[DraftRow] = []
+    fatal: list[tuple[str, str]] = []
+    """Parts of which nothing could be read, in English and Chinese."""
+    batches: dict[str, str] = {}
+    """Batch number that was given to what was sent → what a deletion calls its kind (`inv_data_type`)."""
+    undone: bool = False
+    kept: int = 0
+    """Scans of kinds that cannot be taken back here."""
+
+
 class Draft:
     """One file of one person."""
 
-    def __init__(self, folder: Path, name: str, party: str, person: str, kind: str) -> None:
-        self.id = secrets.token_urlsafe(12)
-        self.folder = folder / self.id
-        self.folder.mkdir()
-        self.path = self.folder / "file"
-        self.name = name
-        self.party = party
-        self.person = person
-        self.kind = kind
-        self.made = time.monotonic()
-        self.state: State = "judging"
-        self.done = 0
-        self.summary = Summary()
-        self.bad: list[DraftRow] = []
-        self.good: list[DraftRow] = []
-        self.fatal: list[tuple[str, str]] = []
-        """Parts of which nothing could be read, in English and Chinese."""
-        self.batches: dict[str, str] = {}
-        """Batch number that was given to what was sent → what a deletion calls its kind (`inv_data_type`)."""
-        self.undone = False
-        self.kept = 0
-        """Scans of kinds that cannot be taken back here."""
+    def __init__(self, folder: Path, told: Told) -> None:
+        self.folder = folder
+        self.id = folder.name
+        self.path = folder / "file"
+        self.told = told
         self.task: asyncio.Task[None] | None = None
+        self._lock: int | None = None
+        self._kept_at = 0.0
+
+    @classmethod
+    def new(cls, folder: Path, told: Told) -> Self:
+        """A draft in a folder of its own."""
+        made = folder / secrets.token_urlsafe(12)
+        made.mkdir()
+        draft = cls(made, told)
+        draft.keep()
+        return draft
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """The draft in a folder, as whichever process left it; None where it was dropped."""
+        try:
+            draft = cls(folder, msgspec.json.decode((folder / TOLD).read_bytes(), type=Told))
+        except (OSError, msgspec.DecodeError):
+            return None
+        if draft.state in RUNNING and draft.hold():
+            # Nobody runs through it any more: that process was killed.
+            draft.told.state = "failed"
+            draft.keep()
+            draft.let_go()
+        return draft
+
+    def keep(self) -> None:
+        """Leave what is known where every process finds it, whole."""
+        unfinished = self.folder / f".{TOLD}.{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):  # somebody dropped it meanwhile
+            unfinished.write_bytes(msgspec.json.encode(self.told))
+            unfinished.replace(self.folder / TOLD)
+        self._kept_at = time.monotonic()
+
+    def hold(self) -> bool:
+        """Keep other processes, and whoever else asks here, from running through it; whether that was free."""
+        try:
+            opened = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(opened)
+            return False
+        self._lock = opened
+        return True
+
+    def let_go(self) -> None:
+        """Others may run through it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def start(self, state: State, take: Take) -> bool:
+        """Run through the file in a task of this process, if nobody runs through it and it is in order to."""
+        if not self.hold():
+            return False
+        held = Draft.read(self.folder)  # another process may have run through it since
+        if held is None or held.state not in MAY_BE[state]:
+            self.let_go()
+            return False
+        self.told = held.told
+        self.begin(state)
+        self.task = asyncio.create_task(self.run(take, sending=state == "sending"))
+        return True
+
+    @property
+    def state(self) -> State:
+        """What is being done with it, or was."""
+        return self.told.state
 
     @property
     def size(self) -> int:
@@ -103,14 +193,16 @@ class Draft:
 
     def begin(self, state: State) -> None:
         """Before each run through the file."""
-        self.state, self.done, self.summary = state, 0, Summary()
-        self.bad, self.good, self.fatal = [], [], []
+        told = self.told
+        told.state, told.done, told.summary = state, 0, Summary()
+        told.bad, told.good, told.fatal = [], [], []
         for old in self.folder.glob("rejects*"):
             old.unlink()
+        self.keep()
 
     async def run(self, take: Take, *, sending: bool) -> None:
         """Go through the whole file: as a rehearsal, or for good."""
-        documents = open_documents(self.path, self.party, self.kind, CHUNK_ROWS)
+        documents = open_documents(self.path, self.told.party, self.told.kind, CHUNK_ROWS)
         try:
             with Rejects(self.rejects) as rejects:
                 number = 0
@@ -119,27 +211,33 @@ class Draft:
                     if sending:
                         self._name_batch(document, number)
                     await self._take(take, document, rejects)
+                    if time.monotonic() > self._kept_at + KEEP_EVERY:
+                        await run_in_threadpool(self.keep)
                     await asyncio.sleep(0)
             await run_in_threadpool(self._show_cells)
-            self.state = "sent" if sending else "judged"
+            self.told.state = "sent" if sending else "judged"
         except Exception:
-            self.state = "failed"
+            self.told.state = "failed"
             raise
+        finally:
+            self.keep()
+            self.let_go()
 
     async def _take(self, take: Take, document: Document, rejects: Rejects) -> None:
         if document.fatal:
             outcome = Outcome(fatal=document.fatal)
         else:
             outcome = await take(document)
-        self.summary.add(document, outcome)
+        told = self.told
+        told.summary.add(document, outcome)
         rejects.add(document, faults_of(document, outcome))
-        self.done += len(document.raw)
+        told.done += len(document.raw)
         if outcome.fatal:
             words = outcome.fatal.replace(f"{self.path.name}: ", "")
-            self.fatal.append((words, refusal_in_chinese(words)))
+            told.fatal.append((words, refusal_in_chinese(words)))
             return
         for row in _rows(document, outcome):
-            into, most = (self.good, GOOD_MAX) if row.fate in {"accepted", "repeated"} else (self.bad, BAD_MAX)
+            into, most = (told.good, GOOD_MAX) if row.fate in {"accepted", "repeated"} else (told.bad, BAD_MAX)
             if len(into) < most:
                 into.append(row)
 
@@ -150,11 +248,11 @@ class Draft:
             if not isinstance(record, Scan):
                 continue
             if record.kind not in DATA_TYPES:
-                self.kept += 1
+                self.told.kept += 1
             elif "batch" not in record.references:
                 data_type = DATA_TYPES[record.kind]
                 record.references["batch"] = f"{batch}-{data_type}"
-                self.batches[record.references["batch"]] = data_type
+                self.told.batches[record.references["batch"]] = data_type
 
     # Mending
 
@@ -163,7 +261,7 @@ class Draft:
         lines, header = self._table()
         if not lines:
             return
-        for row in self.bad:
+        for row in self.told.bad:
             number = int(row.where) if row.where.isdecimal() else 0
             if row.fate == "rejected" and 0 < number <= len(lines) and number != header:
                 row.cells = self._cells(lines, header, number)
@@ -231,6 +329,7 @@ class Draft:
         """Forget the file."""
         if self.task is not None:
             self.task.cancel()
+        self.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -311,57 +410,107 @@ def _row(place: str, result: Result) -> DraftRow:
 
 
 class Drafts:
-    """All drafts of a server, in a folder that goes with it.
+    """All drafts of a host, in a folder that goes with its last server process.
 
-    `mark` is a file that names the folder: a server that was killed leaves both behind, and the next one takes them
-    away, for what people chose is not to lie about.
+    `mark` is a file that names the folder, and is locked by every process that uses it: where nobody does, a server
+    was killed, and what it left is taken away, for what people chose is not to lie about.
     """
 
     def __init__(self, mark: Path | None = None) -> None:
         self._mark = mark
-        if mark is not None and mark.is_file():
-            left = Path(mark.read_text(encoding="utf-8"))
-            if left.name.startswith(PREFIX):
-                shutil.rmtree(left, ignore_errors=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._drafts: dict[str, Draft] = {}
-        if mark is not None:
-            mark.write_text(str(self.folder), encoding="utf-8")
+        self._lock: int | None = None
+        self._running: dict[str, Draft] = {}
+        """Drafts that this process runs through."""
+        if mark is None:
+            self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+            return
+        self._lock, alone = _locked(mark)
+        if alone:
+            self._forget_left(mark)
+            mark.write_text(tempfile.mkdtemp(prefix=PREFIX), encoding="utf-8")
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self.folder = Path(mark.read_text(encoding="utf-8"))
+
+    @staticmethod
+    def _forget_left(mark: Path) -> None:
+        left = Path(mark.read_text(encoding="utf-8"))
+        if left.name.startswith(PREFIX):
+            shutil.rmtree(left, ignore_errors=True)
 
     def new(self, name: str, party: str, person: str, kind: str) -> Draft | None:
         """A new draft; None where too many wait. The oldest of the same person gives way, but not while it is sent."""
-        self._forget_old()
-        own = [draft for draft in self._drafts.values() if (draft.party, draft.person) == (party, person)]
+        everybody = self._held()
+        own = [draft for draft in everybody if (draft.told.party, draft.told.person) == (party, person)]
         idle = [draft for draft in own if draft.state != "sending"]
         for draft in idle[: max(0, len(own) - DRAFTS_OF_ONE + 1)]:
             self.drop(draft)
             own.remove(draft)
-        if len(own) >= DRAFTS_OF_ONE or len(self._drafts) >= DRAFTS_MAX:
+        if len(own) >= DRAFTS_OF_ONE or len(everybody) >= DRAFTS_MAX:
             return None
-        draft = Draft(self.folder, name, party, person, kind)
-        self._drafts[draft.id] = draft
-        return draft
+        return Draft.new(self.folder, Told(name=name, party=party, person=person, kind=kind, made=time.time()))
 
     def find(self, name: str, party: str, person: str) -> Draft | None:
         """A draft by its id, for the person whose it is and for nobody else."""
-        self._forget_old()
-        draft = self._drafts.get(name)
-        return draft if draft is not None and (draft.party, draft.person) == (party, person) else None
+        found = next((draft for draft in self._held() if draft.id == name), None)
+        return found if found is not None and (found.told.party, found.told.person) == (party, person) else None
+
+    def start(self, draft: Draft, state: State, take: Take) -> None:
+        """Run through a draft in this process, if nobody does."""
+        if draft.start(state, take):
+            self._running[draft.id] = draft
+            assert draft.task is not None, "just begun"
+            draft.task.add_done_callback(lambda _: self._running.pop(draft.id, None))
 
     def drop(self, draft: Draft) -> None:
         """Forget one."""
-        self._drafts.pop(draft.id, None)
-        draft.drop()
+        running = self._running.pop(draft.id, draft)
+        running.drop()
 
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        for draft in [one for one in self._drafts.values() if now - one.made > KEEP_SECONDS and one.state != "sending"]:
-            self.drop(draft)
+    def _held(self) -> list[Draft]:
+        """All drafts, the oldest first; those that waited for too long are forgotten."""
+        found = []
+        for folder in self.folder.iterdir():
+            draft = self._running.get(folder.name) or (Draft.read(folder) if (folder / TOLD).exists() else None)
+            if draft is None:
+                continue
+            if time.time() - draft.told.made > KEEP_SECONDS and draft.state != "sending":
+                self.drop(draft)
+            else:
+                found.append(draft)
+        return sorted(found, key=lambda draft: draft.told.made)
 
     def close(self) -> None:
-        """Forget all, and their folder."""
-        for draft in list(self._drafts.values()):
+        """End what this process runs; the last one forgets all drafts, and their folder."""
+        for draft in list(self._running.values()):
             self.drop(draft)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self._mark is not None:
-            self._mark.unlink(missing_ok=True)
+        if self._lock is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        if _is_alone(self._lock):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._mark is not None:
+                self._mark.unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+
+
+def _locked(mark: Path) -> tuple[int, bool]:
+    """The file, locked for this process beside others, or for it alone where there are none; and which of both."""
+    while True:
+        lock = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        alone = _is_alone(lock)
+        if not alone:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        with suppress(FileNotFoundError):
+            if mark.stat().st_ino == os.fstat(lock).st_ino:
+                return lock, alone
+        os.close(lock)  # the last one has just taken it away: a new one is made
+
+
+def _is_alone(lock: int) -> bool:
+    """Whether no other process has the file locked; then it is ours alone."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

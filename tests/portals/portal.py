@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_P, PHARMACY_Q, REGULATOR, catalogue
 
 from suyuan.catalogue.content import Content
@@ -44,8 +45,18 @@ def content() -> Content:
 class Portal:
     """A node's folder and the server on it. `kill` and `start` again leave the folder as it is."""
 
-    def __init__(self, folder: Path, settings: str = 'policy = "strict"\nblock_cache_mb = 16\n') -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: str = 'policy = "strict"\nblock_cache_mb = 16\n',
+        *,
+        database: str = "",
+        workers: int = 1,
+    ) -> None:
+        if database:
+            settings += f'database = "{database}"\nworkers = {workers}\n'
         self.folder = folder
+        self.database = database
         self.keys: dict[str, str] = {}
         """Party → bearer key."""
         self.address = ""
@@ -104,6 +115,16 @@ class Portal:
         headers = {"authorization": f"Bearer {self.keys[party]}"} if party else {}
         headers |= options.pop("headers", {})
         return httpx.Client(base_url=self.address, headers=headers, timeout=30, **options)
+
+    def workers(self) -> list[int]:
+        """Process ids of the server processes that a parent has started."""
+        assert self._process is not None, "start the server first"
+        found = [
+            child.pid
+            for child in psutil.Process(self._process.pid).children()
+            if "suyuan.portals.worker" in child.cmdline()
+        ]
+        return sorted(found)
 
     def kill(self) -> None:
         """SIGKILL, as when the power goes."""

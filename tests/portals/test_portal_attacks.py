@@ -1,6 +1,7 @@
 """Who tries what they should not: odd names, bodies that fill the memory, one box asked about from all sides."""
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from portal import INSPECTOR, Portal
 from story import HEAD_OFFICE, HOSPITAL_A, MAKER, PHARMACY_P, PHARMACY_Q
 
 from suyuan.portals.api.reports import StepBody
-from suyuan.portals.drafts import DRAFTS, DRAFTS_OF_ONE, Drafts
+from suyuan.portals.drafts import DRAFTS, DRAFTS_OF_ONE, Draft, Drafts
 from suyuan.storage.people import Password
 
 NHSA = "/fsi/api/rsfComIfsService/callService"
@@ -183,21 +184,51 @@ def test_a_stream_ends_with_the_delegation_that_it_was_opened_with(tmp_path: Pat
 @pytest.mark.slow
 def test_a_draft_gives_way_to_a_newer_one_but_not_while_it_is_sent() -> None:
     drafts = Drafts()
+
+    def sent(draft: Draft) -> None:
+        assert draft.hold()
+        draft.told.state = "sending"
+        draft.keep()
+
     try:
         made = [drafts.new(f"{number}.csv", HOSPITAL_A, "ann", "") for number in range(DRAFTS_OF_ONE)]
-        first, second, *_ = [draft for draft in made if draft is not None]
-        first.state = "sending"
+        first, second, *others = [draft for draft in made if draft is not None]
+        sent(first)
         newer = drafts.new("newer.csv", HOSPITAL_A, "ann", "")
         assert newer is not None
-        assert drafts.find(first.id, HOSPITAL_A, "ann") is first
+        assert drafts.find(first.id, HOSPITAL_A, "ann") is not None
         assert drafts.find(second.id, HOSPITAL_A, "ann") is None
-        for draft in (*made, newer):
-            assert draft is not None
-            draft.state = "sending"
+        for draft in (*others, newer):
+            sent(draft)
         assert drafts.new("late.csv", HOSPITAL_A, "ann", "") is None
         assert drafts.new("other.csv", HOSPITAL_A, "bob", "") is not None
+        for draft in (first, *others, newer):
+            draft.let_go()
     finally:
         drafts.close()
+
+
+@pytest.mark.slow
+def test_a_draft_is_found_by_every_server_process_and_one_whose_process_was_killed_is_told_as_interrupted(
+    tmp_path: Path,
+) -> None:
+    one, other = Drafts(tmp_path / DRAFTS), Drafts(tmp_path / DRAFTS)
+    draft = one.new("sales.csv", HOSPITAL_A, "ann", "")
+    assert draft is not None
+    assert draft.hold()
+    draft.begin("sending")
+    seen = other.find(draft.id, HOSPITAL_A, "ann")
+    assert seen is not None
+    assert seen.state == "sending"
+    assert other.find(draft.id, HOSPITAL_A, "bob") is None
+    draft.let_go()  # as the system does for a process that is killed
+    seen = other.find(draft.id, HOSPITAL_A, "ann")
+    assert seen is not None
+    assert seen.state == "failed"
+    one.close()
+    assert other.find(draft.id, HOSPITAL_A, "ann") is not None, "one process ends, and the others go on"
+    other.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -206,6 +237,8 @@ def test_what_a_killed_server_held_of_peoples_files_is_taken_away_by_the_next(tm
     draft = left.new("sales.csv", HOSPITAL_A, "ann", "")
     assert draft is not None
     draft.path.write_text("who bought what")
+    assert left._lock is not None
+    os.close(left._lock)  # as the system does for a process that is killed
     beside = Drafts(tmp_path / "another")
     following = Drafts(tmp_path / DRAFTS)
     assert not draft.path.exists()

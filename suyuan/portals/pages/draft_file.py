@@ -1,6 +1,5 @@
 """Uploading a file from a page: judged without writing, mended line by line, sent when its reader says so."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from suyuan.ledger.scan import Result
 from suyuan.portals import codec
 from suyuan.portals.access import Caller, caller_of
 from suyuan.portals.api.files import rehearsal
-from suyuan.portals.drafts import BAD_MAX, FILE_BYTES_MAX, Draft, DraftRow, State, Take
+from suyuan.portals.drafts import BAD_MAX, FILE_BYTES_MAX, RUNNING, Draft, DraftRow
 from suyuan.portals.pages.institution import around, institution_of
 from suyuan.portals.pages.shell import language_of, page, text_of
 from suyuan.portals.problem import Refused
@@ -89,18 +88,13 @@ def _judge(site: Site, draft: Draft, caller: Caller) -> None:
 
     async def take(document: Document) -> Outcome:
         document.software = document.software or caller.software
-        outcome = await run_in_threadpool(take_at, desk, document, draft.party)
+        outcome = await run_in_threadpool(take_at, desk, document, draft.told.party)
         for result in outcome.results:
             if isinstance(result, Result):
                 result.alert = ""  # nothing was raised
         return outcome
 
-    _start(draft, "judging", take)
-
-
-def _start(draft: Draft, state: State, take: Take) -> None:
-    draft.begin(state)
-    draft.task = asyncio.create_task(draft.run(take, sending=state == "sending"))
+    site.drafts.start(draft, "judging", take)
 
 
 def _draft(request: Request) -> Draft:
@@ -119,22 +113,23 @@ def _draft(request: Request) -> Draft:
 async def show(request: Request) -> Response:
     """A draft: how far it is, or each line with its outcome."""
     draft, site = _draft(request), site_of(request)
-    chinese = language_of(request) == "zh"
+    told, chinese = draft.told, language_of(request) == "zh"
     seen: set[str] = set()
     values = {
         "draft": draft,
-        "running": draft.state in {"judging", "sending"},
-        "summary": draft.summary,
+        "told": told,
+        "running": draft.state in RUNNING,
+        "summary": told.summary,
         "chinese": chinese,
-        "fatals": [words_zh if chinese else words for words, words_zh in draft.fatal],
-        "bad": [_shown(row, seen) for row in sorted(draft.bad, key=_line)],
-        "more_bad": len(draft.bad) >= BAD_MAX,
-        "mendable": draft.state == "judged" and any(row.cells for row in draft.bad),
-        "good": draft.good,
+        "fatals": [words_zh if chinese else words for words, words_zh in told.fatal],
+        "bad": [_shown(row, seen) for row in sorted(told.bad, key=_line)],
+        "more_bad": len(told.bad) >= BAD_MAX,
+        "mendable": draft.state == "judged" and any(row.cells for row in told.bad),
+        "good": told.good,
         "fate_words": {name: text_of(request, word) for name, word in FATE_WORDS.items()},
         "undone": text_of(request, "It was taken back."),
     }
-    return page(request, "institution/draft.html", values | around(request, site, draft.party, "upload"))
+    return page(request, "institution/draft.html", values | around(request, site, told.party, "upload"))
 
 
 def _line(row: DraftRow) -> int:
@@ -152,8 +147,9 @@ def _shown(row: DraftRow, seen: set[str]) -> dict[str, Any]:
 async def progress(request: Request) -> Response:
     """How far a run is."""
     draft = _draft(request)
-    told = {"running": draft.state in {"judging", "sending"}, "done": draft.done, "size": draft.size}
-    return codec.answer(told, headers={"cache-control": "no-store"})
+    told = draft.told
+    answer = {"running": draft.state in RUNNING, "done": told.done, "size": draft.size}
+    return codec.answer(answer, headers={"cache-control": "no-store"})
 
 
 async def mend(request: Request) -> Response:
@@ -179,43 +175,45 @@ async def send(request: Request) -> Response:
 
         async def take(document: Document) -> Outcome:
             document.software = document.software or caller.software
-            return await site.take(document, draft.party, "bulk")
+            return await site.take(document, draft.told.party, "bulk")
 
-        _start(draft, "sending", take)
+        site.drafts.start(draft, "sending", take)
     return RedirectResponse(f"/institution/upload/{draft.id}", 303)
 
 
 async def rejects(request: Request) -> Response:
     """What was not taken, with the reasons in front, to be mended and sent again."""
     draft = _draft(request)
-    if not draft.rejects.exists() or draft.state in {"judging", "sending"}:
+    if not draft.rejects.exists() or draft.state in RUNNING:
         raise Refused("not_found", where="rejects", value=draft.id)
-    name = f"{Path(draft.name).stem}-rejects.csv"
+    name = f"{Path(draft.told.name).stem}-rejects.csv"
     return FileResponse(draft.rejects, filename=name, headers={"cache-control": "no-store"})
 
 
 async def undo(request: Request) -> Response:
     """Delete what a draft told, batch by batch (3507)."""
     draft, site, caller = _draft(request), site_of(request), caller_of(request)
-    if draft.state == "sent" and draft.batches and not draft.undone:
+    told = draft.told
+    if draft.state == "sent" and told.batches and not told.undone:
         document = Document(
             format="desk",
             infno="desk",
             msgid=f"undo-{draft.id}",
-            institution=draft.party,
+            institution=told.party,
             software=caller.software,
-            raw=codec.to_json({"undo": draft.batches}),
+            raw=codec.to_json({"undo": told.batches}),
             records=[
                 Undo(kind="corrected", where=batch, references={"batch": batch}, data_type=data_type)
-                for batch, data_type in draft.batches.items()
+                for batch, data_type in told.batches.items()
             ],
         )
-        outcome = await site.take(document, draft.party, "bulk")
-        draft.undone = True
-        draft.bad = [
+        outcome = await site.take(document, told.party, "bulk")
+        told.undone = True
+        told.bad = [
             _undone(result) for result in outcome.results if isinstance(result, Result) and not _is_done(result)
         ]
-        draft.good = []
+        told.good = []
+        await run_in_threadpool(draft.keep)
     return RedirectResponse(f"/institution/upload/{draft.id}", 303)
 
 
