@@ -129,10 +129,10 @@ class Workers:
 
     def made(self, *, wait: bool) -> Iterator[tuple[Task, Made]]:
         """Segments that are finished."""
-        while wait and self._order:
-            self._done.append(self._next())
         done, self._done = self._done, []
         yield from done
+        while wait and self._order:
+            yield self._next()
 
     def _next(self) -> tuple[Task, Made]:
         """Wait for the oldest segment that is under way."""

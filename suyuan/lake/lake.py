@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -147,6 +148,8 @@ class Lake:
                 kept.clean(self.folder, manifest)
                 return _Sealing(self.folder, self.source, manifest, segment_events, say).run(workers)
             except (OSError, pl.exceptions.PolarsError, MakingFailed) as error:
+                with suppress(OSError, LakeRefusal):  # it would only take room
+                    kept.clean(self.folder, self.manifest())
                 raise LakeRefusal(_stopped(self.folder, error)) from error
 
     def query(
@@ -171,6 +174,8 @@ class _Sealing:
         self._segment_events = segment_events
         self._say = say
         self._hidden = sorted(source.hidden())
+        self._mark = f".{token_hex(4)}{kept.UNFINISHED}"
+        """Of this run's unfinished files: makers of a run that was killed may write theirs for a moment longer."""
         self._afters: dict[int, bytes] = {}
         """Number of a segment under way → the position after it."""
 
@@ -191,7 +196,13 @@ class _Sealing:
 
     def _pages(self) -> Iterator[Page]:
         try:
-            yield from _pages(self._source.feed, self._manifest.position)
+            position = self._manifest.position
+            limit = min(PAGE, self._segment_events)
+            while True:
+                batches, position = self._source.feed(position, limit)
+                if not batches:
+                    return
+                yield batches, position
         except ValueError as error:
             raise LakeRefusal(
                 f"the lake in {self._folder} has sealed what the journal does not know: {error}. The journal was "
@@ -223,8 +234,8 @@ class _Sealing:
         return Task(
             number=number,
             first=first,
-            events_path=str(self._folder / (events_name(number) + kept.UNFINISHED)),
-            leaves_path=str(self._folder / f"{kept.LEAVES}/{number:08}.leaves{kept.UNFINISHED}"),
+            events_path=str(self._folder / (events_name(number) + self._mark)),
+            leaves_path=str(self._folder / f"{kept.LEAVES}/{number:08}.leaves{self._mark}"),
             salt_key=self._source.salt_key,
             hidden=self._hidden,
         )
@@ -275,14 +286,6 @@ def head(manifest: Manifest) -> bytes:
     if not manifest.segments:
         return BEGINNING
     return manifest.segments[-1].line.hash
-
-
-def _pages(feed: Feed, position: bytes | None) -> Iterator[Page]:
-    while True:
-        batches, position = feed(position, PAGE)
-        if not batches:
-            return
-        yield batches, position
 
 
 def events_name(number: int) -> str:

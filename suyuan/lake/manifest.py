@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from suyuan.lake.refusals import LakeRefusal
-from suyuan.lake.segment import sync, write_durably
+from suyuan.lake.segment import file_hash, sync, write_durably
 from suyuan.proof.chain import Segment
 
 VERSION = 1
@@ -129,6 +129,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_durably(unfinished, text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n")
     unfinished.replace(folder / FILE)
     sync(folder)
+
+
+def fault_of(folder: Path, file: EventFile) -> str:
+    """What is wrong with a Parquet file, reading every byte; empty where it is as it was sealed."""
+    path = folder / file.name
+    try:
+        if path.stat().st_size != file.size:
+            return f"it has {path.stat().st_size} bytes instead of {file.size}"
+        return "" if file_hash(path) == file.sha256 else "its bytes are not those that were sealed"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
 
 
 def place(folder: Path, unfinished: Path, name: str) -> None:

@@ -11,7 +11,7 @@ from suyuan.lake.columns import SCHEMA
 from suyuan.lake.lake import PAGE, Lake, Source, events_name
 from suyuan.lake.manifest import EventFile, Manifest, Sealed
 from suyuan.lake.refusals import LakeRefusal
-from suyuan.lake.segment import Made, SegmentMaker, Task, file_hash
+from suyuan.lake.segment import Made, SegmentMaker, Task
 from suyuan.proof.tree import HASH
 
 
@@ -21,7 +21,7 @@ def damages(lake: Lake) -> list[tuple[EventFile, str]]:
     Raises:
         LakeRefusal: the manifest cannot be read.
     """
-    found = [(file, _fault(lake.folder / file.name, file)) for file in lake.manifest().files]
+    found = [(file, kept.fault_of(lake.folder, file)) for file in lake.manifest().files]
     return [(file, words) for file, words in found if words]
 
 
@@ -37,15 +37,6 @@ def mend(lake: Lake, source: Source) -> list[EventFile]:
         made = [one for file, _ in damages(lake) for one in _made_again(lake, source, file)]
         kept.clean(lake.folder, lake.manifest())
         return made
-
-
-def _fault(path: Path, file: EventFile) -> str:
-    try:
-        if path.stat().st_size != file.size:
-            return f"it has {path.stat().st_size} bytes instead of {file.size}"
-        return "" if file_hash(path) == file.sha256 else "its bytes are not those that were sealed"
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
 
 
 def _made_again(lake: Lake, source: Source, file: EventFile) -> list[EventFile]:

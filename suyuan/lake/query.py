@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from suyuan.lake.columns import LATER, PERSONAL, SCHEMA_OF_ROWS
-from suyuan.lake.manifest import Manifest, read_manifest, reading
+from suyuan.lake.manifest import Manifest, fault_of, read_manifest, reading
 from suyuan.lake.questions import QUESTIONS, VIEWS
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
 
@@ -140,15 +140,26 @@ def _check(sql: str) -> None:
         raise QuestionRefused("a question is one SELECT; the lake is read, never changed by SQL")
 
 
+_OF_THE_QUESTION = (
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.OutOfMemoryException,
+)
+
+
 def _refusal(folder: Path, manifest: Manifest, error: duckdb.Error) -> Exception:
-    """Whose fault it is: that of a file, which is then named, or of the question."""
-    words = str(error)
-    for file in manifest.files:
-        if file.name in words and not isinstance(error, duckdb.PermissionException):
-            return LakeRefusal(
-                f"{folder / file.name} (segments {file.segments[0]} to {file.segments[1]}) is missing or damaged: "
-                f"{words}. Make it again from the journal with: suyuan lake mend"
-            )
-    if isinstance(error, duckdb.IOException):
-        return LakeRefusal(f"the lake in {folder} cannot be read: {words}")
-    return QuestionRefused(words)
+    """Whose fault it is: the question's, or that of a file, which is then looked for and named."""
+    if not isinstance(error, _OF_THE_QUESTION):
+        for file in manifest.files:
+            words = fault_of(folder, file)
+            if words:
+                return LakeRefusal(
+                    f"{folder / file.name} (segments {file.segments[0]} to {file.segments[1]}) is damaged: {words}. "
+                    "Make it again from the journal with: suyuan lake mend"
+                )
+    return QuestionRefused(str(error))

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 
 import msgspec
@@ -24,6 +25,11 @@ def main() -> None:
     orders: SimpleQueue[bytes] = SimpleQueue()
     # Read ahead: the next segment is here when this one is done, and nobody waits at the pipe meanwhile.
     threading.Thread(target=_read, args=(orders,), daemon=True).start()
+    with suppress(BrokenPipeError):  # who handed out the work was killed
+        _make(orders)
+
+
+def _make(orders: "SimpleQueue[bytes]") -> None:
     maker: SegmentMaker | None = None
     failure = ""
     decoder = msgspec.msgpack.Decoder(Order)
@@ -32,18 +38,17 @@ def main() -> None:
         try:
             if order.task is not None:
                 maker, failure = SegmentMaker(order.task), ""
-            elif not failure:
-                assert maker is not None, "a segment was begun"
-                if not order.end:
-                    maker.take(order.batches)
-                else:
-                    send(sys.stdout.buffer, Answer(made=maker.finish()))
-                    maker = None
-                    continue
+            elif order.batches and maker is not None:
+                maker.take(order.batches)
+            elif order.end:
+                assert maker is not None or failure, "a segment was begun"
+                send(sys.stdout.buffer, Answer(maker.finish() if maker is not None else None, failure))
+        except BrokenPipeError:
+            raise
         except Exception as error:  # noqa: BLE001  told to who asked, who has the words for it
-            failure = f"{type(error).__name__}: {error}"
-        if order.end:
-            send(sys.stdout.buffer, Answer(failure=failure))
+            maker, failure = None, f"{type(error).__name__}: {error}"
+            if order.end:
+                send(sys.stdout.buffer, Answer(failure=failure))
 
 
 def _read(orders: "SimpleQueue[bytes]") -> None:
