@@ -103,13 +103,13 @@ def check(portal: Portal, alerts: int, memory_max: int) -> None:
 @pytest.mark.slow
 def test_a_burst_reaches_every_subscriber_whole_and_in_order_while_uploads_go_on(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal:
-        check(portal, 2 * DOCUMENT, 400)
+        check(portal, 2 * DOCUMENT, 250)
 
 
 @pytest.mark.slow
 def test_a_burst_of_a_hundred_thousand_alerts_does_not_stop_uploads(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal:
-        check(portal, 100_000, 700)
+        check(portal, 100_000, 400)
 
 
 @pytest.mark.slow
