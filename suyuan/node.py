@@ -38,6 +38,7 @@ from suyuan.views.apart import StoredFeed, ViewsApart
 if TYPE_CHECKING:
     from suyuan.intake import Desk
     from suyuan.lake.lake import Lake
+    from suyuan.lake.rhythm import Rhythm
     from suyuan.lake.verification import Checked
     from suyuan.ledger.events import Event
     from suyuan.proof.checkpoints import Checkpoints, Hand
@@ -306,6 +307,28 @@ class Node:
         from suyuan.proof.verifier import SM2, Key  # noqa: PLC0415
 
         return Key(SM2, public_of(self.settings.sm2_key)) if self.settings.sm2_key else None
+
+    @cached_property
+    def rhythm(self) -> "Rhythm":
+        """When this node's server seals."""
+        from suyuan.lake.rhythm import Rhythm  # noqa: PLC0415  as for the lake
+
+        chosen = self.settings
+        return Rhythm(
+            self.lake, events=chosen.lake_seal_events, minutes=chosen.lake_seal_minutes, days=chosen.lake_keep_days
+        )
+
+    def seal_in_time(self) -> int:
+        """Seal what has waited long enough, and sign it; answers how many events that were.
+
+        Raises:
+            LakeRefusal: the lake cannot be read or written.
+            CheckpointRefused: the record contradicts what was signed before.
+        """
+        sealed = self.rhythm.look()
+        if sealed:
+            self.checkpoint()
+        return sealed
 
     def batches(self, position: bytes | None, limit: int) -> tuple[list[tuple[int, bytes]], bytes]:
         """The feed after a position as stored: number of events and their MessagePack, batch by batch.

@@ -42,6 +42,7 @@ def seal(
         before = node.lake.manifest()
         sealed = node.lake.seal(workers=workers, say=lambda events: warn(f"… {events:,} events are sealed"))
         after = node.lake.manifest()
+        node.checkpoint()
     if sealed is None:
         warn("another process is sealing at this moment")
         return FINDINGS

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import polars as pl
@@ -15,11 +15,13 @@ from suyuan.lake import manifest as kept
 from suyuan.lake.columns import SCHEMA
 from suyuan.lake.crew import Alone, Crew, MakingFailed, Workers
 from suyuan.lake.manifest import EventFile, Manifest, Sealed
-from suyuan.lake.query import ROWS, Rows, ask
 from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import SEGMENT_EVENTS, Batch, Made, Task
 from suyuan.proof.chain import BEGINNING
 from suyuan.proof.tree import HASH
+
+if TYPE_CHECKING:
+    from suyuan.lake.query import Rows
 
 PAGE = 8_192
 """Events that are read from the journal at once."""
@@ -153,14 +155,16 @@ class Lake:
                 raise LakeRefusal(_stopped(self.folder, error)) from error
 
     def query(
-        self, question: str, parameters: Sequence[object] | Mapping[str, object] = (), *, rows: int = ROWS
-    ) -> Rows:
+        self, question: str, parameters: Sequence[object] | Mapping[str, object] = (), *, rows: int = 1_000_000
+    ) -> "Rows":
         """Answer a question in SQL, or a kept one by its name (`query.ask`).
 
         Raises:
             QuestionRefused: it is not one SELECT, is wrong, or took too long.
             LakeRefusal: the lake cannot be read, or a file of it is damaged.
         """
+        from suyuan.lake.query import ask  # noqa: PLC0415  who seals does not need DuckDB
+
         return ask(self.folder, question, parameters, rows=rows)
 
 

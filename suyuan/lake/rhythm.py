@@ -1,9 +1,6 @@
 """When a server seals by itself: at a size or an age, and what it tidies up afterwards."""
 
-from collections.abc import Callable
-
-from suyuan.lake.compaction import compact, retain
-from suyuan.lake.lake import PAGE, Feed, Lake
+from suyuan.lake.lake import PAGE, Lake
 from suyuan.lake.refusals import LakeRefusal
 
 SMALL_FILES = 32
@@ -19,12 +16,9 @@ class Rhythm:
     `events` and `minutes` are the limits of size and age, `days` those of retention; 0 is no limit.
     """
 
-    def __init__(
-        self, lake: Lake, feed: Feed, clock: Callable[[], int], *, events: int, minutes: int, days: int
-    ) -> None:
+    def __init__(self, lake: Lake, *, events: int, minutes: int, days: int) -> None:
         self._lake = lake
-        self._feed = feed
-        self._clock = clock
+        self._feed, self._clock = lake.source.feed, lake.source.clock
         self._events, self._minutes, self._days = events, minutes, days
         self._sealed = -1
         self._position: bytes | None = None
@@ -69,6 +63,8 @@ class Rhythm:
         return old or (bool(self._events) and self._waiting >= self._events)
 
     def _tidy(self) -> None:
+        from suyuan.lake.compaction import compact, retain  # noqa: PLC0415  DuckDB, when there is something to do
+
         manifest = self._lake.manifest()
         if self._days:
             retain(self._lake.folder, self._days, self._clock())

@@ -39,6 +39,9 @@ PICTURES_MAX = 8
 DUE_EVERY = 60.0
 """Seconds between two looks at the deadlines (`intake.take_time`)."""
 
+SEAL_EVERY = 10.0
+"""Seconds between two looks at what waits to be sealed (`lake.rhythm`)."""
+
 FOLLOW_EVERY = 1.0
 """Seconds between two looks at what other processes have changed in the tables."""
 
@@ -71,6 +74,8 @@ class Site:
         self._pictures = ThreadPoolExecutor(1, "pictures")
         self._looking = 0
         self.single: list[Single] = [Recurring(self._take_time, DUE_EVERY)]
+        if folder and (node.settings.lake_seal_events or node.settings.lake_seal_minutes):
+            self.single.append(Recurring(node.seal_in_time, SEAL_EVERY))
         """What runs once, whatever number of processes on whichever hosts serve the same record; begun by `lead`."""
         self._of_record = Once(turn_of_record(database, folder and folder / f"{TURN}.record"), self.single)
         self._of_folder = Once(FolderTurn(folder and folder / TURN), [_ListsKept(self.views)])
