@@ -21,6 +21,9 @@ from suyuan.portals.problem import Refused
 GROUP_DOCUMENTS_MAX = 16
 """Uploads stored by one append. More save hardly any time, and all of them wait for the last one (measured)."""
 
+GROUPS = 2
+"""Groups under way at once where the journal is in a database (measured in decision 15)."""
+
 GROUP_RECORDS_MAX = 200
 """A group takes in no further upload once it has so many records."""
 
@@ -50,11 +53,14 @@ class _Waiting(NamedTuple):
 
 
 class Counter:
-    """Takes documents in, off the event loop: a thread for each lane, all that wait at the counter by one append."""
+    """Takes documents in, off the event loop: a thread for each lane, all that wait at the counter by one append.
+
+    A database answers each question only after a while: there, several groups are under way at the counter.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        counter = _Lane("counter", self._take, GROUP_DOCUMENTS_MAX)
+        counter = _Lane("counter", self._take, GROUP_DOCUMENTS_MAX, GROUPS if node.settings.database else 1)
         self._lanes = {"counter": counter, "bulk": _Lane("bulk", self._take_file, 1)}
         self.deferral = Deferral(node)
         self.deferral.idle = lambda: not any(lane.busy for lane in self._lanes.values())
@@ -137,26 +143,35 @@ class Panic(RuntimeError):  # noqa: N818  the word for it
 
 
 class _Lane:
-    """A line and the thread that serves it."""
+    """A line and the threads that serve it."""
 
     def __init__(
         self,
         name: str,
         take: Callable[[Sequence[_Waiting]], list[Outcome | Exception]],
         together: int,
+        groups: int = 1,
     ) -> None:
         self._take = take
         self._together = together
         self._line: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._threads = [
+            threading.Thread(target=self._serve, args=(place,), name=name, daemon=True) for place in range(groups)
+        ]
         self._loop: asyncio.AbstractEventLoop
         self._stopping = False
-        self.since = 0.0
-        """When the first of the group under way came (monotonic); 0 while nobody is served."""
+        self._since = [0.0] * groups
+        """When the first of each group under way came (monotonic); 0 where nobody is served."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def since(self) -> float:
+        """When the first of those who are served came (monotonic); 0 while nobody is."""
+        return min((since for since in self._since if since), default=0.0)
 
     @property
     def length(self) -> int:
@@ -178,13 +193,17 @@ class _Lane:
     async def stop(self) -> None:
         self._stopping = True
         self._line.put(None)
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join)
-        await asyncio.sleep(0)  # what the thread has told the loop is handed out
+        for thread in self._threads:
+            if thread.is_alive():
+                await asyncio.to_thread(thread.join)
+        await asyncio.sleep(0)  # what the threads have told the loop is handed out
 
-    def _serve(self) -> None:
-        while (first := self._line.get()) is not None and not self._stopping:
-            self.since = first.since
+    def _serve(self, place: int) -> None:
+        while (first := self._line.get()) is not None:
+            if self._stopping:
+                self._refuse(first)
+                continue
+            self._since[place] = first.since
             group = self._group(first)
             try:
                 results = self._take(group)
@@ -192,9 +211,9 @@ class _Lane:
                 results = [error] * len(group)
             except BaseException as error:  # noqa: BLE001  a panic in the engine's own code is one; nobody waits for ever
                 results = [Panic(f"{type(error).__name__}: {error}")] * len(group)
-            self.since = 0.0
+            self._since[place] = 0.0
             self._loop.call_soon_threadsafe(_tell, group, results)
-        self._refuse(first)
+        self._line.put(None)  # the next thread ends by it
 
     def _group(self, first: _Waiting) -> list[_Waiting]:
         """Who came first, and others who wait, as many as are taken together."""
@@ -212,14 +231,10 @@ class _Lane:
             records += len(one.document.records)
         return group
 
-    def _refuse(self, first: _Waiting | None) -> None:
+    def _refuse(self, one: _Waiting) -> None:
         """The server stops: what is not taken yet is not taken any more."""
-        left = [first] if first is not None else []
-        while not self._line.empty():
-            one = self._line.get()
-            left += [one] if one is not None else []
         refusal = Refused("stopping", headers={"retry-after": "30"})
-        self._loop.call_soon_threadsafe(_tell, left, [refusal] * len(left))
+        self._loop.call_soon_threadsafe(_tell, [one], [refusal])
 
 
 def _tell(group: Sequence[_Waiting], results: Sequence[Outcome | Exception]) -> None:
