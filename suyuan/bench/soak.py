@@ -30,6 +30,18 @@ FILES_MAX, THREADS_MAX = 20, 10
 """The same for open files and threads: what an even load does not open, it does not need."""
 
 
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server is to bear."""
+
+    minutes: int
+    rate: float
+    """Requests a second, evenly."""
+    database: str = ""
+    """An empty PostgreSQL database; without one the engine is RocksDB."""
+    workers: int = 1
+    minute_seconds: float = 60
+
+
 class Minute(msgspec.Struct, kw_only=True):
     """One minute of even load, and what the server had at its end, with the processes that it started."""
 
@@ -56,27 +68,26 @@ class Soak(msgspec.Struct, kw_only=True):
     """What grew more than an even load explains, in words."""
 
 
-def run(
-    minutes: int,
-    rate: float,
-    *,
-    minute_seconds: float = 60,
-    folder: Path | None = None,
-    say: Say = lambda _: None,
-) -> Soak:
-    """Load a server on a fresh node for so many minutes; its folder is removed afterwards."""
+def run(asked: Course, *, folder: Path | None = None, say: Say = lambda _: None) -> Soak:
+    """Load a server on a fresh node; its folder is removed afterwards, a database stays filled.
+
+    Raises:
+        NodeUnusable: the database has somebody's records.
+    """
     home = Path(tempfile.mkdtemp(prefix="suyuan-soak-", dir=folder))
-    needed = sum(SHAPES[name].codes * share for name, share in SHARES.items()) * rate * minute_seconds * (minutes + 1)
+    codes = sum(SHAPES[name].codes * share for name, share in SHARES.items())
+    needed = codes * asked.rate * asked.minute_seconds * (asked.minutes + 1)
     field = Field(home, int(needed) + BOXES_SPARE, say)
-    soak = Soak(machine=machine(home), rate=rate, minutes=[], leaks=[])
+    soak = Soak(machine=machine(home), rate=asked.rate, minutes=[], leaks=[])
+    settings = SETTINGS + (f'database = "{asked.database}"\n' if asked.database else "")
     try:
-        with field.stocked(SETTINGS):
+        with field.stocked(settings):
             pass
-        field.server = Server(home / "node")
+        field.server = Server(home / "node", *(("--workers", str(asked.workers)) if asked.workers > 1 else ()))
         try:
-            for number in range(minutes):
-                soak.minutes.append(_minute(field, rate, minute_seconds))
-                say(f"minute {number + 1} of {minutes}: {_in_words(soak.minutes[-1])}")
+            for number in range(asked.minutes):
+                soak.minutes.append(_minute(field, asked.rate, asked.minute_seconds))
+                say(f"minute {number + 1} of {asked.minutes}: {_in_words(soak.minutes[-1])}")
         finally:
             field.server.stop()
     finally:

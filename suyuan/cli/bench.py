@@ -115,6 +115,8 @@ def soak(
     *,
     minutes: Annotated[int, cyclopts.Parameter(help="How long.")] = 10,
     rate: Annotated[float, cyclopts.Parameter(help="Requests a second, evenly: sales, claims and checks.")] = 100,
+    database: Annotated[str, cyclopts.Parameter(help="On this empty PostgreSQL database, which stays filled.")] = "",
+    workers: Annotated[int, cyclopts.Parameter(help="Server processes; several need a database.")] = 1,
     scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the node of the bench is made and removed.")] = None,
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
@@ -122,9 +124,12 @@ def soak(
 
     Exit code 1 where something of it goes on growing through the second half.
     """
-    from suyuan.bench.soak import COLUMNS, rows, run  # noqa: PLC0415  loads everything
+    if minutes < 1 or workers < 1 or rate <= 0 or (workers > 1 and not database):
+        raise cyclopts.ValidationError(msg="--minutes, --rate and --workers are more than 0; several need --database")
+    from suyuan.bench.soak import COLUMNS, Course, rows, run  # noqa: PLC0415  loads everything
 
-    done = run(minutes, rate, folder=scratch, say=lambda words: warn(f"… {words}"))
+    asked = Course(minutes=minutes, rate=rate, database=database, workers=workers)
+    done = run(asked, folder=scratch, say=lambda words: warn(f"… {words}"))
     if format == "json":
         print_json(done)
     else:

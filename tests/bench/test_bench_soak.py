@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suyuan.bench.soak import COLUMNS, Minute, leaks_of, rows, run, slope_of, tree_of
+from suyuan.bench.soak import COLUMNS, Course, Minute, leaks_of, rows, run, slope_of, tree_of
 
 
 def minutes(memory: list[float], files: int = 0, threads: int = 0) -> list[Minute]:
@@ -58,7 +58,7 @@ def test_a_process_is_seen_with_those_that_it_started() -> None:
 
 @pytest.mark.slow
 def test_a_short_soak_watches_every_part_of_a_server_and_all_its_answers_are_good(tmp_path: Path) -> None:
-    done = run(3, 60, minute_seconds=2, folder=tmp_path)
+    done = run(Course(minutes=3, rate=60, minute_seconds=2), folder=tmp_path)
     assert len(done.minutes) == 3
     assert [one.wrong for one in done.minutes] == [0, 0, 0]
     assert all(one.answered >= 100 and one.memory_mib > 50 and one.files > 10 for one in done.minutes)
