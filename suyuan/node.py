@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -20,6 +20,7 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
+from suyuan.lookup.moment import iso_time
 from suyuan.ledger.signer import Link, Signer, followed
 from suyuan.settings import FILE, Settings, read_settings
 from suyuan.settlement.policy import PRESETS
@@ -61,6 +62,15 @@ MOVED = "MOVED"
 """Stands in a folder that a node has left, and says where it went."""
 
 
+@runtime_checkable
+class Dated(Protocol):
+    """A journal that knows when its last facts arrived."""
+
+    def latest_arrival(self) -> int:
+        """µs UTC; 0 where there are none."""
+        ...
+
+
 class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
     """The node's folder cannot be opened; the words say why and what to do."""
 
@@ -79,6 +89,27 @@ class _Secrets(msgspec.Struct, omit_defaults=True):
 def system_clock() -> int:
     """µs UTC now."""
     return time.time_ns() // 1000
+
+
+class SteadyClock:
+    """The machine's clock for facts: it never steps back, not even behind what was written before it was made.
+
+    While the machine's own clock is behind, the time stands still, and `behind` says by how much.
+    """
+
+    def __init__(self, latest: int = 0) -> None:
+        self._latest = latest
+        self._one = threading.Lock()
+        self.behind = 0
+        """µs by which the machine's clock was behind when it was last looked at."""
+
+    def __call__(self) -> int:
+        """µs UTC."""
+        now = system_clock()
+        with self._one:
+            self.behind = max(0, self._latest - now)
+            self._latest = max(self._latest, now)
+            return self._latest
 
 
 class Node:
@@ -143,6 +174,8 @@ class Node:
         except BaseException:
             journal.close()
             raise
+        if clock is system_clock:
+            clock = SteadyClock(journal.latest_arrival() if isinstance(journal, Dated) else 0)
         return cls(folder, settings=settings, journal=journal, tables=tables, privacy=privacy, clock=clock)
 
     @classmethod
@@ -175,6 +208,21 @@ class Node:
                 f"there is no node in {folder}: name its folder with --dir; the first upload or import makes a new one"
             )
         return cls.open(folder, clock)
+
+    def check_clock(self) -> None:
+        """See that the machine's clock is not far behind what the journal holds: for who is going to write for long.
+
+        Raises:
+            NodeUnusable: it is, and facts would be dated wrong for as long.
+        """
+        now = self.ledger.clock()
+        behind = getattr(self.ledger.clock, "behind", 0) // 3_600_000_000
+        if behind >= self.settings.clock_behind_hours_max:
+            raise NodeUnusable(
+                f"the latest fact in {self.folder} arrived at {iso_time(now)}, and the clock of this machine is "
+                f"{behind} hours behind it: set the clock. If that fact was dated by a clock that was wrong, restore a "
+                "backup from before it, or raise the setting clock_behind_hours_max: time stands still until then"
+            )
 
     def reload_catalogue(self) -> None:
         """Read the catalogue from the tables; uploads from now on are judged by it."""
@@ -353,7 +401,7 @@ class Node:
     @cached_property
     def sign_chain(self) -> list[Link]:
         """The public keys that ever signed for this node, each signed by the one before it."""
-        return _kept_secrets(self.folder).sign_chain or [Link(self.signer.public, 0)]
+        return sign_chain_of(self.folder)
 
     @property
     def publics(self) -> list[bytes]:
@@ -577,6 +625,11 @@ def _signer(folder: Path) -> Signer:
 
 
 _SIGNER_MADE_ONCE = threading.Lock()
+
+
+def sign_chain_of(folder: Path) -> list[Link]:
+    """The public keys that ever signed for the node in a folder, the newest last."""
+    return _kept_secrets(folder).sign_chain or [Link(_signer(folder).public, 0)]
 
 
 def rotate_sign_key(folder: Path, now: int) -> Link:

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     block_cache_mb: int = 512
     write_buffer_mb: int = 256
+    clock_behind_hours_max: int = 24
     defer: str = "off"
     defer_claims: str = "refuse"
     defer_after_seconds: float = 5.0

@@ -16,7 +16,7 @@ import msgspec
 
 from suyuan import __version__
 from suyuan.carry import FileRefused, FolderRefused
-from suyuan.carry.lakes import LAKE, knows
+from suyuan.carry.lakes import CHECKPOINTS, LAKE, knows
 from suyuan.catalogue.content import TABLES, Content
 from suyuan.ledger.events import Event, encoder
 from suyuan.node import Node, secrets_mark
@@ -246,12 +246,16 @@ def _write_lake(node: Node, place: Path, before: Part | None) -> dict[str, tuple
 
     Its lists are read before its segments: what a list names is there.
     """
-    lake = node.folder / LAKE
     held = {name: one for name, one in (before.files if before else {}).items() if "/" in name}
     if not _lake_fits(node):
         return held
     found: dict[str, tuple[int, str]] = {}
-    paths = [one for one in lake.rglob("*") if one.is_file() and not one.name.startswith(".")]
+    paths = [
+        one
+        for name in (CHECKPOINTS, LAKE)
+        for one in (node.folder / name).rglob("*")
+        if one.is_file() and not one.name.startswith(".") and one.suffix != ".part"
+    ]
     for path in sorted(paths, key=lambda one: (one.suffix == ".parquet", one)):
         name = path.relative_to(node.folder).as_posix()
         goal = place / name

@@ -13,16 +13,20 @@ from suyuan.storage.packed import batch_size
 from suyuan.views.apart import StoredFeed
 
 LAKE = "lake"
+CHECKPOINTS = "checkpoints"
+"""What the node has signed of its lake: it goes where the lake goes."""
 PAGE = 10_000
 
 
 def carry_lake(folder: Path, node: Node) -> bool:
     """Copy the lake of another folder into the node's, which holds the same feed; false where there is none."""
-    source, goal = folder / LAKE, node.folder / LAKE
-    if not source.is_dir():
+    for name in (CHECKPOINTS, LAKE):
+        source, goal = folder / name, node.folder / name
+        if source.is_dir():
+            shutil.rmtree(goal, ignore_errors=True)
+            shutil.copytree(source, goal, ignore=shutil.ignore_patterns(".*", "*.part"))
+    if not (folder / LAKE).is_dir():
         return False
-    shutil.rmtree(goal, ignore_errors=True)
-    shutil.copytree(source, goal, ignore=shutil.ignore_patterns(".*", "*.part"))
     settle_lake(node)
     return True
 

@@ -25,7 +25,7 @@ from suyuan.carry.backup import (
     read_parts,
     verify_parts,
 )
-from suyuan.carry.lakes import LAKE, settle_lake
+from suyuan.carry.lakes import CHECKPOINTS, LAKE, settle_lake
 from suyuan.ledger.events import RECORD_VERSION, Event, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, secrets_mark
@@ -276,13 +276,13 @@ def _restore_lake(node: Node, backup: Path, parts: Sequence[Part], filled: _Fill
             break
     else:
         return False
-    names = [name for name in part.files if name.startswith(f"{LAKE}/")]
+    names = [name for name in part.files if name.startswith((f"{LAKE}/", f"{CHECKPOINTS}/"))]
     for name in names:
         source, goal = place_of(backup, parts, part, name), node.folder / name
         assert source is not None, "verified"
         goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(source, goal)
-    if names:
+    if (node.folder / LAKE).is_dir():
         settle_lake(node)
     return bool(names)
 

@@ -39,6 +39,7 @@ def serve(
     said = {"DATABASE": database, "WORKERS": str(workers or "")}
     os.environ.update({PREFIX + name: value for name, value in said.items() if value})
     with Node.open(dir) as node:
+        node.check_clock()
         host, port = host or node.settings.host, node.settings.port if port < 0 else port
         count = node.settings.workers
         if count == 1:

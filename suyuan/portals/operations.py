@@ -25,6 +25,8 @@ async def readyz(request: Request) -> Response:
     findings = await faults_of(site)
     deferral = site.counter.deferral
     notes = {"views": site.views.failure} if site.views.failure else {}
+    if behind := getattr(site.node.ledger.clock, "behind", 0) // 1_000_000:
+        notes["clock"] = f"it is {behind} seconds behind the latest fact: set it; the time of facts stands still"
     if deferral.reason:
         notes["store"] = f"{deferral.notice()}; {deferral.reason}"
         findings.pop("journal", None)  # uploads are taken, and recorded later

@@ -35,6 +35,9 @@ REST_FIRST, REST_MAX = 30, 3600
 """Seconds: the first rest, doubled with every further failure up to an hour."""
 STRANGERS_MAX = 10_000
 """Names that nobody has and somebody tried: anybody can make them up, so no more are kept."""
+BACK_MAX = 300_000_000
+"""µs by which a session may have been seen in the future: beyond, the clock was set back, and nobody can say how old
+the session is."""
 SEEN_EVERY = 60
 """Seconds between two notes that a session is in use: a page must not cost a write."""
 
@@ -351,7 +354,7 @@ class PeopleTables:
             session, person = Session(*row[:fields]), Person(*row[fields:])
             if person.disabled or not person.role or now >= session.ends:
                 return None
-            if now - session.seen >= idle_seconds * _SECOND:
+            if now - session.seen >= idle_seconds * _SECOND or session.seen - now > BACK_MAX:
                 return None
             if now - session.seen >= SEEN_EVERY * _SECOND:
                 connection.execute(sessions.update().where(own).values(seen=now))
