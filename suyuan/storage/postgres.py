@@ -135,8 +135,11 @@ class PostgresJournal(GroupCommit):
             with self._connections.one() as connection:
                 noted = prepare(connection, make=make, distribute=distribute)
                 self._era = current_era(connection)
-        except psycopg.Error as error:
-            raise _unusable(self._connections.name, error) from error
+        except BaseException as error:
+            self.close()
+            if isinstance(error, psycopg.Error):
+                raise _unusable(self._connections.name, error) from error
+            raise
         self.identity = noted["database"]
         """What tells this record from every other, wherever it is brought."""
         self._database = bytes.fromhex(self.identity)

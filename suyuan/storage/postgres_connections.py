@@ -25,17 +25,14 @@ PATIENCE_SECONDS = 20.0
 PAUSE_SECONDS = (0.02, 0.5)
 """The first pause before trying again, and the longest."""
 
-LOCK_SECONDS = 10
-"""A write that waits so long for another transaction is tried again; it counts towards the patience."""
-
 AGAIN = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available: nothing was written, and the same may succeed now."""
 
 AWAY = frozenset({"25006", "25P03", "53300", "57P01", "57P02", "57P03", "57P05"})
-"""Read-only (a standby), idle for too long, too many connections, shutting down, crashed, starting: another connection may do."""
+"""Read-only (a standby), idle for too long, too many connections, shutting down, crashed, starting, forgotten."""
 
 _SESSION = (
-    f"SET lock_timeout = '{LOCK_SECONDS}s'; SET idle_in_transaction_session_timeout = '15s'; "
+    "SET idle_in_transaction_session_timeout = '15s'; "
     "SET statement_timeout = 0; SET default_transaction_isolation = 'read committed'; "
     "SET synchronous_commit = "
 )
@@ -140,6 +137,8 @@ class Connections:
             self._check(fsync, encoding, version)
             # `off` would acknowledge what a crash can still lose; what is stricter than `on` is the operator's choice.
             connection.execute((_SESSION + ("on" if commit == "off" else commit)).encode())
+            # Who waits so long for another transaction tries again, which counts towards the patience.
+            connection.execute(f"SET lock_timeout = {int(self._patience_seconds * 500)}".encode())
         except BaseException:
             connection.close()
             raise

@@ -137,7 +137,9 @@ def open_tables(connection: Connection) -> None:
 
 
 def _is_made(connection: Connection) -> bool:
-    return connection.execute("SELECT to_regclass('journal.meta') IS NOT NULL").fetchall()[0][0] is True
+    # Not to_regclass: within a transaction it goes on believing that there is none.
+    asked = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'journal' AND tablename = 'meta'"
+    return connection.execute(asked).fetchall()[0][0] == 1
 
 
 def _make(connection: Connection, *, distribute: bool) -> None:

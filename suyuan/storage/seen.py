@@ -34,7 +34,7 @@ class SeenSequences:
         self._seen = Seen()
 
     def after(self, losses: int) -> Seen:
-        """What was seen since so many losses; taken before one asks, so that an answer of a lost server is not noted."""
+        """What was seen since so many losses; taken before one asks: what a lost server answers is not noted."""
         if losses != self._losses:
             self._losses, self._seen = losses, Seen()
         return self._seen
