@@ -48,3 +48,5 @@ class Outcome(msgspec.Struct, kw_only=True):
     """µs UTC."""
     reference: str = ""
     """Our id of the message (inf_refmsgid)."""
+    document: str = ""
+    """Hash of the sealed message, as every event that it became carries it; empty where none is kept."""

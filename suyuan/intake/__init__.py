@@ -106,6 +106,7 @@ def _ask_nation(desk: Desk, uploads: Sequence[Upload]) -> None:
 def _complete(upload: Upload, outcome: Outcome) -> Outcome:
     outcome.problems = upload.document.problems
     outcome.received = upload.preparer.now
+    outcome.document = upload.preparer.sealed
     return outcome
 
 

@@ -18,7 +18,7 @@ from suyuan.portals.callers import checked_body, from_here, identify
 from suyuan.portals.codec import to_json
 from suyuan.portals.pages.shell import language_of, refusal_page
 from suyuan.portals.problem import PROBLEM_JSON, Refused, problem_of
-from suyuan.portals.site import Site, site_of
+from suyuan.portals.site import UNDER_WAY, Site, site_of
 
 REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -75,6 +75,7 @@ class Framed:
             return
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = _request_id(scope)
+        UNDER_WAY.set(state)
         extra = [*HEADERS, (b"x-request-id", request_id.encode())]
         if scope["scheme"] == "https":
             extra.append(SECURE)
@@ -120,6 +121,7 @@ class Framed:
             ms=round(seconds * 1000, 1),
             role=who[0],
             party=who[1],
+            **({"document": state["document"]} if state.get("document") else {}),
         )
 
 

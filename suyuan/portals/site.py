@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -47,6 +48,11 @@ FOLLOW_EVERY = 1.0
 
 TURN = ".turn"
 """The file of a node's folder that the process which keeps the lists has locked."""
+
+
+UNDER_WAY: ContextVar[dict[str, object]] = ContextVar("under_way")
+"""What the door keeps of the request under way: with the document that it brought, its line in the log leads from any
+event of the journal to the request id."""
 
 
 class Site:
@@ -115,6 +121,7 @@ class Site:
         outcome = await self.counter.take(document, by, lane)
         self.figures.taken(document, outcome, self._province(document.institution or by))
         self.views.news()
+        UNDER_WAY.get({})["document"] = outcome.document
         return outcome
 
     async def query(self, function: Callable[P, Answer], *arguments: P.args, **named: P.kwargs) -> Answer:

@@ -1,5 +1,6 @@
 """Figures: what the operators are told of uploads, lines and the machine, of one process and of several together."""
 
+import json
 import os
 import re
 import subprocess
@@ -135,3 +136,16 @@ def test_a_single_process_needs_no_folder_for_its_figures(monkeypatch: pytest.Mo
     figures = Figures()
     figures.refused("busy")
     assert told(figures.text().decode())['suyuan_refusals_total{error="busy"}'] == 1
+
+
+def test_any_event_of_the_journal_leads_to_the_request_that_brought_it(tmp_path: Path) -> None:
+    code, number = new_code(), "request-of-the-test"
+    portal = Portal(tmp_path / "node")
+    with portal, portal.client(HOSPITAL_A, headers={"x-request-id": number}) as client:
+        sell(client, code, "R1")
+        client.get("/api/v1/me")
+    with portal.node() as node:
+        (sold,) = node.ledger.read([f"trace20:{code}"])[f"trace20:{code}"]
+    lines = [json.loads(line) for line in portal.logged().splitlines() if number in line]
+    assert [line.get("document", "") for line in lines] == [sold.document, ""]
+    assert sold.document
