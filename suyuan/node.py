@@ -525,6 +525,30 @@ def _check_moves(folder: Path, held: set[str]) -> None:
         raise NodeUnusable(f"a move from {came_from} into {folder} was not finished: run suyuan move again")
 
 
+def make_database(address: str, *, distribute: bool = False) -> str:
+    """Make the tables of a journal in a database, if there are none; answers what names the record.
+
+    Raises:
+        JournalRefusal: the database cannot be reached or used.
+    """
+    journal = PostgresJournal(address, distribute=distribute)
+    journal.close()
+    return journal.identity
+
+
+def database_faults(address: str) -> list[str]:
+    """Which rules for one schema on PostgreSQL and Citus the tables of the journal break, in words.
+
+    Raises:
+        JournalRefusal: the database cannot be reached, or holds no journal.
+    """
+    journal = PostgresJournal(address, make=False)
+    try:
+        return journal.faults()
+    finally:
+        journal.close()
+
+
 def _opened(folder: Path, settings: Settings) -> tuple[Journal, Privacy]:
     """The journal, and the secrets that belong with it."""
     if not settings.database:

@@ -44,6 +44,7 @@ app.command("suyuan.cli.quarantine:app", name="quarantine")
 app.command("suyuan.cli.quarantine:defer", name="defer")
 app.command("suyuan.cli.lake:app", name="lake")
 app.command("suyuan.cli.bench:app", name="bench")
+app.command("suyuan.cli.database:app", name="database")
 app.command("suyuan.cli.settings:settings", name="settings")
 app.command("suyuan.cli.doctor:doctor", name="doctor")
 

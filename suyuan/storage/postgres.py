@@ -26,6 +26,7 @@ from suyuan.storage.postgres_connections import (
 )
 from suyuan.storage.postgres_plan import SEPARATOR, Plan, code_of, copied, is_key
 from suyuan.storage.postgres_position import Stand, foreign, packed_position, stand_in
+from suyuan.storage.postgres_rules import faults
 from suyuan.storage.postgres_schema import close_tables, current_era, notes, open_tables, prepare
 from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
 from suyuan.storage.seen import SeenSequences
@@ -463,6 +464,10 @@ class PostgresJournal(GroupCommit):
     def reopen_for_writing(self) -> None:
         """Take appends again; harmless where they were never refused."""
         self._connections.run(open_tables)
+
+    def faults(self) -> list[str]:
+        """Which of the rules for one schema on PostgreSQL and Citus the tables break, in words."""
+        return self._connections.run(faults)
 
     def copy(self, path: Path) -> None:
         """A database has no folder to copy."""

@@ -139,7 +139,7 @@ def open_tables(connection: Connection) -> None:
 def _is_made(connection: Connection) -> bool:
     # Not to_regclass: within a transaction it goes on believing that there is none.
     asked = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'journal' AND tablename = 'meta'"
-    return connection.execute(asked).fetchall()[0][0] == 1
+    return bool(connection.execute(asked).fetchall()[0][0])
 
 
 def _make(connection: Connection, *, distribute: bool) -> None:
