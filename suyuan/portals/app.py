@@ -28,6 +28,7 @@ from suyuan.portals.api import (
     keys,
     no_code,
     outcomes,
+    proof,
     receipts,
     reports,
     sales,
@@ -61,6 +62,7 @@ from suyuan.portals.pages import (
     sign_in,
 )
 from suyuan.portals.pages import software as software_page
+from suyuan.portals.pages import proof as proof_page
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site, site_of
 from suyuan.portals.watch import Watch
@@ -173,6 +175,13 @@ URLS: tuple[Url, ...] = (
     Url("POST", "/api/v1/reports/{receipt}/steps", reports.move_report, INSPECTORS),
     Url("POST", "/api/v1/receipts", receipts.issue, SELLERS, "counter"),
     Url("GET", "/api/v1/receipts/status", receipts.status, EVERYBODY, "citizen"),
+    # The interface: proofs that anybody can check
+    Url("GET", "/api/v1/proof", proof.prove, EVERYBODY, "citizen"),
+    Url("GET", "/api/v1/proof/growth", proof.growth, EVERYBODY, "citizen"),
+    Url("GET", "/api/v1/proof/keys", proof.keys, EVERYBODY, "citizen"),
+    Url("GET", "/checkpoint", proof.latest, EVERYBODY, "citizen"),
+    Url("GET", "/checkpoint/{segments}", proof.kept, EVERYBODY, "citizen"),
+    Url("GET", "/verifier.py", proof.program, EVERYBODY),
     # The interface: its own description
     Url("GET", "/openapi.json", openapi.openapi_json, EVERYBODY),
     Url("GET", "/api", reference.reference, EVERYBODY, "page", "page"),
@@ -190,6 +199,8 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/receipt", receipt.show, EVERYBODY, "citizen", "page"),
     Url("POST", "/receipt", receipt.check, EVERYBODY, "citizen", "page"),
     Url("GET", "/receipt-worker.js", receipt.worker, EVERYBODY),
+    Url("GET", "/proof", proof_page.show, EVERYBODY, "citizen", "page"),
+    Url("POST", "/proof", proof_page.check, EVERYBODY, "citizen", "page"),
     # An institution's own pages
     Url("GET", "/institution", institution.today, access.INSTITUTION, "page", "page"),
     Url("GET", "/institution/owed/{kind}", institution.owed, access.INSTITUTION, "page", "page"),

@@ -73,7 +73,7 @@ class Prover:
         self.checkpoints = checkpoints
         self._salt_key = salt_key
         self._chain = chain
-        self._sm2 = sm2
+        self.sm2 = sm2
         self._hashes = lru_cache(maxsize=LEAVES_KEPT)(self._split)
 
     def place_of(self, event: Event) -> Place | None:
@@ -163,7 +163,7 @@ class Prover:
             }
             for link in self._chain
         ]
-        sm2 = {"sm2_key": self._sm2.text(self.checkpoints.origin)} if self._sm2 is not None else {}
+        sm2 = {"sm2_key": self.sm2.text(self.checkpoints.origin)} if self.sm2 is not None else {}
         return {**signed, "keys": keys, **sm2}
 
 
