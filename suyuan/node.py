@@ -56,6 +56,8 @@ DATABASE = "DATABASE"
 """Stands in a folder whose journal is in a database, and names that record: another one is not taken for it."""
 IMPORTING = "IMPORTING"
 """Stands in a folder while an export is being brought in; a folder that still has it was not filled to the end."""
+SECRETS_MARK = "secrets_mark"
+"""Under this name the tables keep which secrets belong with the node."""
 MOVING = "MOVING"
 """Stands in a folder while a node is being moved into it, and names the folder from where."""
 MOVED = "MOVED"
@@ -171,6 +173,7 @@ class Node:
         journal, privacy = _opened(folder, settings)
         try:
             tables = Tables.open(kept_at(folder, settings, TABLES) or ":memory:", privacy)
+            _check_secrets(folder, tables, privacy)
         except BaseException:
             journal.close()
             raise
@@ -597,6 +600,19 @@ def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
             f"{SECRETS} from a host that uses this database"
         )
     marker.write_text(journal.identity + "\n")
+
+
+def _check_secrets(folder: Path, tables: Tables, privacy: Privacy) -> None:
+    """The tables know with which secrets they began: others, say of another node, would find nobody again."""
+    mark, held = secrets_mark(privacy), tables.meta(SECRETS_MARK)
+    if held is None:
+        tables.set_meta(SECRETS_MARK, mark)
+    elif held != mark:
+        tables.close()
+        raise NodeUnusable(
+            f"{folder / SECRETS} is not that of this node: nothing sealed could be opened and nobody would be known "
+            "again. Bring back the one that belongs here"
+        )
 
 
 def secrets_mark(privacy: Privacy) -> str:

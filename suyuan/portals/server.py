@@ -1,8 +1,11 @@
 """The server: one process that serves an open node until it is told to stop, and stops without losing anything."""
 
 import logging
+import os
 import socket
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 import uvicorn
@@ -65,6 +68,18 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
+class LogLines:
+    """Standard error for the log: where it cannot be written, say on a full disk, a line is lost and no answer."""
+
+    def write(self, text: str) -> None:
+        """One line."""
+        with suppress(OSError):
+            os.write(2, text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
 def configure_log() -> None:
     """Lines of JSON on standard error; never a code, a person or an address in them."""
     structlog.configure(
@@ -75,7 +90,7 @@ def configure_log() -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", LogLines())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")

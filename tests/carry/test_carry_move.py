@@ -78,6 +78,7 @@ def test_a_node_moved_to_a_database_and_back_exports_the_same_each_time(
     assert len(segments) > len(sealed), "the lake went on where it was, under the same checkpoints"
 
 
+@pytest.mark.slow
 def test_the_place_that_a_node_left_takes_nothing_more_and_says_where_it_went(
     lived_in: Path, tmp_path: Path, database: str
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_move_that_was_cut_off_goes_on_and_nothing_can_be_used_before_it_is_do
     assert exported(goal) == before
 
 
+@pytest.mark.slow
 def test_a_move_that_is_given_up_leaves_the_node_where_it_was(
     lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str
 ) -> None:

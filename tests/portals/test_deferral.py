@@ -239,7 +239,9 @@ KILLED = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=() if step == "taken" else pytest.mark.slow) for step in STEPS]
+)
 def test_killed_between_any_two_steps_every_acknowledged_upload_is_recorded_exactly_once(
     tmp_path: Path, step: str
 ) -> None:

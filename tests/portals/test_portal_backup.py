@@ -90,6 +90,7 @@ def test_five_backups_under_load_each_add_to_the_one_before(tmp_path: Path) -> N
     under_load(tmp_path, runs=5)
 
 
+@pytest.mark.slow
 def test_the_control_door_is_for_the_owner_of_the_folder_and_says_what_it_does_not_know(tmp_path: Path) -> None:
     with Portal(tmp_path / "node") as portal:
         door = portal.folder / "control.sock"
@@ -107,6 +108,7 @@ def test_the_control_door_is_for_the_owner_of_the_folder_and_says_what_it_does_n
     assert not door.exists()
 
 
+@pytest.mark.slow
 def test_a_second_server_on_one_folder_refuses_with_words_and_the_first_goes_on(tmp_path: Path) -> None:
     with Portal(tmp_path / "node") as portal:
         second = suyuan("serve", "--dir", portal.folder, "--port", 0)
