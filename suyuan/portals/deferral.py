@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from suyuan.formats.document import Document, Outcome
 from suyuan.formats.keeping import packed_document, unpacked_document
 from suyuan.intake import take_together, upload_of
-from suyuan.node import QUARANTINE, Node
+from suyuan.node import Node
 from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 from suyuan.storage.inbox import Inbox, InboxFull
+from suyuan.storage.quarantine import FILE as QUARANTINE
 
 FOLDER = "inbox"
 LOOK_EVERY = 0.5

@@ -21,7 +21,7 @@ READERS: dict[str, Callable[[bytes], Document]] = {
     "document": unpacked_document,
     "nhsa": nhsa.read,
     "epcis": epcis.read,
-    "api/claim": read_claim,
+    "api/claim": partial(read_claim, advice=False),
     "api/advice": partial(read_claim, advice=True),
     "api/reversal": read_reversal,
     **{f"api/{name}": partial(read, name) for name in SHAPES},

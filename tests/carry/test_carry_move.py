@@ -12,6 +12,7 @@ import pytest
 from suyuan.carry import FolderRefused, export_node
 from suyuan.carry import move as moving
 from suyuan.carry.move import give_up, move_node
+from suyuan.carry.restore import append_page
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.formats.reading import open_documents
 from suyuan.lake.manifest import read_manifest
@@ -101,7 +102,7 @@ def test_a_move_that_was_cut_off_goes_on_and_nothing_can_be_used_before_it_is_do
     before = exported(lived_in)
     goal = tmp_path / "server"
     monkeypatch.setattr("suyuan.carry.restore.PAGE", 5)
-    append, left = moving.append_page, 3
+    append, left = append_page, 3
 
     def pull_the_plug(*arguments: object) -> None:
         nonlocal left

@@ -79,8 +79,8 @@ def test_replaced_keys_go_with_an_export_and_the_mark_of_the_secrets_stays(tmp_p
     import_node(tmp_path / "twin", tmp_path / "after.zip")
     with Node.open(tmp_path / "twin") as twin:
         assert twin.publics == publics
-        document = next(event.document for event in twin.journal.since(None, 10)[0] if event.document)
-        assert twin.privacy.unseal(twin.journal.document(document) or b"") == upload.read_bytes()
+        name = next(event.document for event in twin.journal.since(None, 10)[0] if event.document)
+        assert twin.privacy.unseal(twin.journal.document(name) or b"") == upload.read_bytes()
 
 
 def test_the_key_that_names_persons_is_not_replaced_and_a_wrong_or_lost_file_is_refused_with_words(

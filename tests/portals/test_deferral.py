@@ -49,7 +49,7 @@ class Store:
     def __init__(self, node: Node) -> None:
         self._append = node.journal.append
         self.down = False
-        node.journal.append = self.append  # type: ignore[method-assign]
+        node.journal.append = self.append  # type: ignore[method-assign, assignment]
 
     def append(self, *arguments: Any) -> Any:
         if self.down:
@@ -167,7 +167,7 @@ def test_a_slow_store_is_noticed_and_nobody_is_overtaken(tmp_path: Path) -> None
                 time.sleep(waits.pop())
             return append(*arguments)
 
-        node.journal.append = slow  # type: ignore[method-assign]
+        node.journal.append = slow  # type: ignore[method-assign, assignment]
 
         async def story(counter: Counter) -> None:
             first = asyncio.create_task(counter.take(sale(1), PHARMACY_P))
@@ -269,7 +269,7 @@ def test_killed_between_any_two_steps_every_acknowledged_upload_is_recorded_exac
 @pytest.mark.slow
 def test_the_operator_lays_uploads_aside_and_everybody_can_see_it(tmp_path: Path) -> None:
     with Portal(tmp_path / "node", SETTINGS) as portal, portal.client(PHARMACY_P) as client:
-        body = {"id": "till-1", "sales": []}
+        body: dict[str, Any] = {"id": "till-1"}
         line = {"line": "1", "codes": ["82345670000000000001"]}
         body["sales"] = [{"time": "2026-03-09T10:00:00+08:00", "references": {"receipt": "R1"}, "lines": [line]}]
         assert "x-suyuan-store" not in client.get("/version").headers

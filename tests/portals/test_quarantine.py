@@ -14,6 +14,7 @@ from story import PHARMACY_P
 from suyuan.cli import run
 from suyuan.formats import nhsa
 from suyuan.intake import upload as upload_module
+from suyuan.intake.scans import take_scan
 from suyuan.ledger.ledger import Books
 from suyuan.node import Node
 from suyuan.portals.app import application
@@ -33,7 +34,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A decision that fails on one box, as a fault of ours would make it."""
-    take = upload_module.take_scan
+    take = take_scan
 
     def fails(books: Books, fact: Any, *rest: Any) -> Any:
         if fact.key.endswith(POISON):
