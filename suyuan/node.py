@@ -20,8 +20,8 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.privacy import Privacy
-from suyuan.lookup.moment import iso_time
 from suyuan.ledger.signer import Link, Signer, followed
+from suyuan.lookup.moment import iso_time
 from suyuan.settings import FILE, Settings, read_settings
 from suyuan.settlement.policy import PRESETS
 from suyuan.storage.audit import FILE as AUDIT
@@ -38,6 +38,7 @@ from suyuan.views.apart import StoredFeed, ViewsApart
 
 if TYPE_CHECKING:
     from suyuan.intake import Desk
+    from suyuan.intake.desk import Nation
     from suyuan.lake.lake import Lake
     from suyuan.lake.rhythm import Rhythm
     from suyuan.lake.verification import Checked
@@ -136,6 +137,7 @@ class Node:
         self.catalogue_lock = threading.Lock()
         """Held while the catalogue is changed, in the tables and here: one change at a time."""
         self._desk: Desk | None = None
+        self._nation: Nation | None = None
         self._changes: dict[str, str] = {}
         """What the tables said of the catalogue when it was read last."""
         self.reload_catalogue()
@@ -248,6 +250,10 @@ class Node:
         """Judge uploads from now on by this catalogue."""
         self.catalogue = Catalogue(content)
 
+    def ask_nation(self, nation: "Nation") -> None:
+        """Ask from now on before a claim is judged (R23)."""
+        self._nation, self._desk = nation, None
+
     @property
     def desk(self) -> "Desk":
         """Where uploads are taken and judged; what only asks never needs it, and starts faster without."""
@@ -267,6 +273,8 @@ class Node:
             policy=PRESETS[self.settings.policy],
             accept_unknown=self.settings.accept_unknown,
             keep_documents=self.settings.keep_documents,
+            elsewhere=bool(self.settings.nation),
+            nation=self._nation,
         )
 
     @cached_property

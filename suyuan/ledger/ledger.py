@@ -9,7 +9,7 @@ from suyuan.ledger.box import Box
 from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import History, Journal
 from suyuan.ledger.keys import elsewhere_key
-from suyuan.ledger.origins import Known, adopted
+from suyuan.ledger.origins import Known, adopted_once
 
 Answer = TypeVar("Answer")
 
@@ -80,7 +80,7 @@ class Books:
             history = self.histories.get(elsewhere_key(key))
             told = self.heard.get(key, ())
             known = list(history.events) if history is not None else []
-            events = known + adopted(key, Known(history or _NOTHING), told) if told else known
+            events = known + adopted_once(key, Known(history or _NOTHING), told) if told else known
             self._elsewhere[key] = Box.of(key, events) if events else None
         return self._elsewhere[key]
 

@@ -34,7 +34,11 @@ class Known:
         self.sequence = history.sequence
         """Of the latest event, those added included."""
         tail = history.tail
-        self._numbers = {event.origin: event.sequence for event in tail if event.origin}
+        self._numbers: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        for event in tail:
+            if event.origin:
+                self._note(event.origin, event.sequence)
         self._complete = len(tail) == history.sequence
 
     def find(self, origin: str) -> int:
@@ -48,41 +52,43 @@ class Known:
 
     def last(self, province: str) -> int:
         """The highest sequence in that province among the latest events; 0 where none of them is from there."""
-        begin = f"{province}/"
-        return max((int(one.removeprefix(begin)) for one in self._numbers if one.startswith(begin)), default=0)
+        return self._last.get(province, 0)
 
     def add(self, origin: str) -> int:
         """Count one more event; answers its sequence."""
         self.sequence += 1
-        self._numbers[origin] = self.sequence
+        self._note(origin, self.sequence)
         return self.sequence
 
+    def _note(self, origin: str, sequence: int) -> None:
+        province, _, number = origin.partition("/")
+        self._numbers[origin] = sequence
+        self._last[province] = max(self._last.get(province, 0), int(number))
 
-def adopted(key: str, known: Known, told: Iterable[Event]) -> list[Event]:
-    """Events as they were stored elsewhere, each with its origin, as further events of a history here.
 
-    What is known already is left out. References go to the same events as before; one that was never told becomes 0.
+def adopted(key: str, known: Known, event: Event) -> Event:
+    """An event as it was stored elsewhere, with its origin, as the next event of a history here.
+
+    References go to the same events as before; one that was never told becomes 0.
     """
-    found = []
-    for event in told:
-        if known.find(event.origin):
-            continue
-        province = province_of(event)
+    province = province_of(event)
 
-        def here(sequence: int, province: str = province) -> int:
-            return known.find(origin_of(province, sequence)) if sequence else 0
+    def here(sequence: int) -> int:
+        return known.find(origin_of(province, sequence)) if sequence else 0
 
-        found.append(
-            msgspec.structs.replace(
-                event,
-                key=key,
-                relates=here(event.relates),
-                corrects=here(event.corrects),
-                joins=here(event.joins),
-                sequence=known.add(event.origin),
-            )
-        )
-    return found
+    return msgspec.structs.replace(
+        event,
+        key=key,
+        relates=here(event.relates),
+        corrects=here(event.corrects),
+        joins=here(event.joins),
+        sequence=known.add(event.origin),
+    )
+
+
+def adopted_once(key: str, known: Known, told: Iterable[Event]) -> list[Event]:
+    """Those of several events that are not known yet, as the next ones of a history here."""
+    return [adopted(key, known, event) for event in told if not known.find(event.origin)]
 
 
 def as_told(event: Event, history: list[Event]) -> Event:

@@ -8,6 +8,7 @@ import msgspec
 from suyuan.ledger.box import NOT_A_SALE
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import Journal
+from suyuan.ledger.keys import is_beside
 from suyuan.ledger.packing import is_about_carton
 
 SCAN_KINDS = frozenset(
@@ -112,7 +113,8 @@ def count_all(journal: Journal) -> tuple[Totals, list[dict[str, Any]]]:
         if not events:
             return totals, alerts
         for event in events:
-            totals.add(event, cartons)
+            if not is_beside(event.key):
+                totals.add(event, cartons)
         alerts += [_plain(event) for event in events if event.kind == "alerted"]
 
 

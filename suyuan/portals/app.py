@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from suyuan.ledger.ledger import Contention
 from suyuan.node import Node
-from suyuan.portals import access, assets, nhsa, openapi, operations
+from suyuan.portals import access, assets, nhsa, openapi, operations, relaying
 from suyuan.portals.api import (
     alerts,
     catalogue,
@@ -61,8 +61,8 @@ from suyuan.portals.pages import (
     shell,
     sign_in,
 )
-from suyuan.portals.pages import software as software_page
 from suyuan.portals.pages import proof as proof_page
+from suyuan.portals.pages import software as software_page
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site, site_of
 from suyuan.portals.watch import Watch
@@ -114,6 +114,8 @@ URLS: tuple[Url, ...] = (
     Url(
         "POST", "/fsi/{token}/api/rsfComIfsService/callService/{infno:path}", nhsa.call, nhsa.CALLERS, "counter", "nhsa"
     ),
+    # Between a province and its nation; who sends a message is told by its signature
+    Url("POST", "/relay/v1", relaying.call, EVERYBODY, "counter"),
     # The interface: uploads
     Url("POST", "/api/v1/scans", uploads.take_scans, SENDERS, "counter"),
     Url("POST", "/api/v1/sales", uploads.take_sales, SELLERS, "counter"),
@@ -294,12 +296,14 @@ def application(node: Node) -> ASGIApp:
     live = Live(site)
     courier = Courier(live)
     checks = Checks(site)
-    control = Control(site, {"copy": copy_journal, "defer": force_deferral, "retry": retry_kept})
+    relay = relaying.Relaying(site)
+    beside = {"relay": relay.tell_standing, "register": relay.register}
+    control = Control(site, {"copy": copy_journal, "defer": force_deferral, "retry": retry_kept, **beside})
     watch = Watch(live)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        site.single.append(courier)
+        site.single += [courier, relay]
         await site.start()
         await live.start()
         await checks.start()
@@ -314,6 +318,7 @@ def application(node: Node) -> ASGIApp:
             await checks.stop()
             await site.lead_no_more()
             await courier.close()
+            await relay.close()
             await live.stop()
             await site.stop()
 
@@ -321,7 +326,7 @@ def application(node: Node) -> ASGIApp:
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={**TELLING, Exception: _tell_failure})
     app.router.redirect_slashes = False
     app.state.site, app.state.live, app.state.courier, app.state.urls = site, live, courier, URLS
-    app.state.checks, app.state.inspector_figures = checks, {}
+    app.state.checks, app.state.inspector_figures, app.state.relaying = checks, {}, relay
     short = {(one.url.method, one.url.path): one for one in routes if "{" not in one.path}
     return Framed(app, site, _shortcut(app, short), short)
 

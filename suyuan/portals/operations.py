@@ -10,6 +10,7 @@ from suyuan.ledger.events import RECORD_VERSION
 from suyuan.portals.access import caller_of
 from suyuan.portals.codec import answer
 from suyuan.portals.problem import Refused
+from suyuan.portals.relaying import relaying_of
 from suyuan.portals.site import site_of
 from suyuan.portals.watch import faults_of
 
@@ -30,6 +31,8 @@ async def readyz(request: Request) -> Response:
     if deferral.reason:
         notes["store"] = f"{deferral.notice()}; {deferral.reason}"
         findings.pop("journal", None)  # uploads are taken, and recorded later
+    if relay := relaying_of(request).station.failure:
+        notes["relay"] = relay  # the province works on alone
     return answer({"ready": not findings, "findings": findings, "notes": notes}, 503 if findings else 200)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from suyuan.ledger.journal import Journal
+from suyuan.ledger.keys import is_beside
 from suyuan.views.view import View
 
 PAGE = 5_000
@@ -86,8 +87,9 @@ class Views:
                 if not events:
                     continue
                 count += len(events)
+                own = [event for event in events if not is_beside(event.key)]
                 for view in together:
-                    view.apply(connection, events)
+                    view.apply(connection, own)
                     moved = _CURSORS.update().where(_CURSORS.c.view == view.name).values(position=after)
                     connection.execute(moved)
             return count

@@ -1,0 +1,335 @@
+"""The province's side: ships its feed, takes what comes down, each exactly once, and stops with words where it must."""
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from suyuan.catalogue.exchange import import_table
+from suyuan.ledger.events import Event, decoder
+from suyuan.ledger.keys import alert_key, elsewhere_key
+from suyuan.ledger.ledger import Books
+from suyuan.ledger.origins import Known, adopted_once
+from suyuan.node import Node
+from suyuan.relay.filing import FROM_NATION, is_own, last_of
+from suyuan.relay.messages import Unreadable, What, content_of
+from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
+from suyuan.relay.slices import EVENTS_MAX, Slice, packed_events, unpacked
+
+PAGE = 4_000
+"""Feed events read at once; a page is never smaller than one append."""
+_ALERT, _CLAIM = alert_key(""), "claim:"
+
+
+class Speaks(Protocol):
+    """What asks the nation; `link.Link` does over HTTP."""
+
+    def call(self, what: What, body: bytes) -> Answer:
+        """Send a body as it is."""
+        ...
+
+    def ask(self, what: What, value: object = None) -> Answer:
+        """Send a plain value."""
+        ...
+
+
+class Stopped(Exception):  # noqa: N818  the operator's word for it
+    """The relay cannot go on by itself; the words say why and what to do. The province works on."""
+
+
+class _Pending(NamedTuple):
+    """A slice that was made and is not acknowledged yet."""
+
+    body: bytes
+    hash: str
+    position: str
+    events: int
+    first: int
+    """Arrival of its first event, µs UTC."""
+    arrived: int
+    """Of its last event."""
+
+
+class Standing(msgspec.Struct, kw_only=True):
+    """How the relay of a province stands, for its operator."""
+
+    shipped: int = 0
+    """Events acknowledged by the nation since this process began."""
+    slices: int = 0
+    number: int = 0
+    """Of the last slice that the nation took."""
+    acknowledged: int = 0
+    """Arrival of the latest event that the nation has, µs UTC; 0 where this process does not know."""
+    waiting_since: int = 0
+    """Arrival of the oldest fact that is not acknowledged yet, µs UTC; 0 where nothing waits, as far as is known."""
+    down: int = 0
+    """Number of the latest entry taken from the nation."""
+    waiting_down: int = 0
+    """Entries that wait there."""
+    taken: int = 0
+    """Events taken from elsewhere since this process began."""
+    failure: str = ""
+    """Why it stands still, in words; empty while it goes on."""
+
+
+class Feed:
+    """A node's own facts from a place in its journal on. The place is a text that only the same journal reads."""
+
+    def __init__(self, node: Node, place: str = "") -> None:
+        self._journal = node.journal
+        self._position: bytes | None = None
+        self._skip = 0
+        if place:
+            self._position, self._skip = msgspec.msgpack.decode(bytes.fromhex(place), type=tuple[bytes | None, int])
+        self._rest: list[Event] = []
+        self._after: bytes | None = None
+
+    @property
+    def place(self) -> str:
+        """After what was taken so far: a journal position, and how many events behind it."""
+        return msgspec.msgpack.encode((self._position, self._skip)).hex()
+
+    def take(self, most: int) -> list[Event]:
+        """The next facts, at most so many; none at the end.
+
+        Raises:
+            ValueError: the place is none of this journal.
+        """
+        own: list[Event] = []
+        while len(own) < most and (self._rest or self._turn()):
+            part = self._rest[: most - len(own)]
+            self._rest = self._rest[len(part) :]
+            self._skip += len(part)
+            own += filter(is_own, part)
+            if not self._rest:
+                self._position, self._skip = self._after, 0
+        return own
+
+    def peek(self) -> None:
+        """See that the place is one of this journal.
+
+        Raises:
+            ValueError: it is not.
+        """
+        self._journal.since(self._position, 1)
+
+    def _turn(self) -> bool:
+        """Read the next page; false at the end."""
+        events, self._after = self._journal.since(self._position, max(PAGE, self._skip + 1))
+        self._rest = events[self._skip :]
+        if events and not self._rest:
+            # What had been taken of a page was all of this one, or more, where pages are cut otherwise now.
+            self._position, self._skip = self._after, self._skip - len(events)
+            return self._turn()
+        return bool(events)
+
+
+class Province:
+    """A node that belongs to a nation. One thread at a time goes on with it."""
+
+    def __init__(self, node: Node, link: Speaks) -> None:
+        self.node = node
+        self.link = link
+        self.standing = Standing()
+        self._state: State | None = None
+        self._feed: Feed | None = None
+        self._pending: _Pending | None = None
+        self._checked = False
+        self._shared = ""
+
+    def step(self) -> bool:
+        """Ship one slice, and take what waits; true where more is to be done at once.
+
+        Raises:
+            Unreachable: the nation did not answer.
+            Stopped: it answered, and going on needs a person.
+        """
+        try:
+            shipped = self.ship()
+            taken = self.take()
+        except BaseException:
+            self._state = None
+            raise
+        return shipped or taken
+
+    # Up
+
+    def ship(self) -> bool:
+        """Ship the next slice if there is one; whether there was."""
+        state = self._state or self._connect()
+        assert self._feed is not None, "who is connected has a feed"
+        if self._pending is None:
+            self._pending = self._next(state, self._feed)
+        pending = self._pending
+        if pending is None:
+            self.standing.waiting_since = 0
+            return False
+        self.standing.waiting_since = pending.first
+        answer = self.link.call("slice", pending.body)
+        self._state = state = self._granted(answer)
+        if state.hash != pending.hash:
+            raise Stopped("the nation took another slice than the one that was sent: is this province running twice?")
+        self._acknowledged(pending, state)
+        return True
+
+    def _acknowledged(self, pending: _Pending, state: State) -> None:
+        standing = self.standing
+        standing.shipped += pending.events
+        standing.slices += 1
+        standing.number, standing.acknowledged = state.number, pending.arrived
+        self._pending = None
+
+    def _next(self, state: State, feed: Feed) -> _Pending | None:
+        events = feed.take(min(state.events_max, EVENTS_MAX))
+        if not events:
+            return None
+        packed, size = packed_events(events)
+        one = Slice(
+            number=state.number + 1,
+            before=state.hash,
+            position=feed.place,
+            last=events[-1].id,
+            events=len(events),
+            size=size,
+            packed=packed,
+        )
+        body = msgspec.msgpack.encode(one)
+        return _Pending(body, content_of(body), one.position, len(events), events[0].arrived, events[-1].arrived)
+
+    def _connect(self) -> State:
+        """Ask where this province stands, and go on from there."""
+        state = self._granted(self.link.ask("state"))
+        if state.mark != person_mark(self.node):
+            raise Stopped(
+                "this node names persons otherwise than the nation does: it was not made with secrets from "
+                "`suyuan relay register --secrets`, and cannot be joined to it"
+            )
+        pending = self._pending
+        if pending is not None and state.hash == pending.hash:
+            self._acknowledged(pending, state)  # it had been taken; only the answer was lost
+        elif pending is None or self._feed is None or state.hash != _before(pending):
+            self._pending, self._feed = None, self._feed_from(state)
+        self.standing.number = state.number
+        self._state = state
+        return state
+
+    def _feed_from(self, state: State) -> Feed:
+        """The feed after what the nation has, once it is seen that this journal is the one which that came from."""
+        if state.number and not self._checked and not self._still_has(state):
+            raise Stopped(
+                f"the nation has {state.number} slices of this province, and this journal is not the one they came "
+                "from: it was restored from an older copy. Restore a later one"
+            )
+        self._checked = True
+        return Feed(self.node, state.position)
+
+    def _still_has(self, state: State) -> bool:
+        """Whether the last slice ends here with the event that it ended with when it was sent."""
+        try:
+            sent = Feed(self.node, state.before).take(state.events)
+            Feed(self.node, state.position).peek()
+        except (ValueError, msgspec.MsgspecError):
+            return False
+        return [event.id for event in sent[-1:]] == [state.last]
+
+    def _granted(self, answer: Answer) -> State:
+        if answer.refused in {"out_of_order", "taken"}:
+            self._pending, self._feed = None, None
+            raise Again(answer.words)
+        if answer.refused or answer.state is None:
+            raise Stopped(answer.words or "the nation gave no answer")
+        return answer.state
+
+    # Down
+
+    def take(self) -> bool:
+        """Take what waits at the nation; whether more waits."""
+        state = self._state or self._connect()
+        journal = self.node.journal
+        last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
+        number = last.detail["number"] if last is not None else 0
+        answer = self.link.ask("down", number)
+        state = self._state = self._granted(answer)
+        if answer.number > number:
+            self.standing.taken += self._file(answer)
+        self.standing.down, self.standing.waiting_down = answer.number, max(0, state.down - answer.number)
+        self._share(state)
+        return state.down > answer.number
+
+    def _file(self, answer: Answer) -> int:
+        """Store what came down, in one append with its number; answers how many events were new."""
+        told: dict[str, list[Event]] = {}
+        for event in events_in(answer):
+            told.setdefault(event.key, []).append(event)
+        alerts = [key for key in told if key.startswith(_ALERT)]
+        others = [key for key in told if not key.startswith(_ALERT)]
+        keys = {FROM_NATION, *alerts, *map(elsewhere_key, others), *(claim for claim, _, _ in answer.rechecked)}
+
+        def decide(books: Books) -> int:
+            last = books.last(FROM_NATION)
+            if (last.detail["number"] if last is not None else 0) != answer.after:
+                return 0
+            for key in alerts:
+                if not books.past(key):
+                    books.write(msgspec.structs.replace(told[key][0], sequence=1, relates=0, corrects=0, joins=0))
+            for key in others:
+                here = elsewhere_key(key)
+                for event in adopted_once(here, Known(books.histories[here]), told[key]):
+                    books.write(event)
+            for claim, sequence, found in answer.rechecked:
+                word = "conflict" if found else "sound"
+                detail = {"filled": [], "rechecked": word, "alerts": found}
+                books.add(claim, "corrected", corrects=sequence, detail=detail)
+            count = len(books.events)
+            books.add(FROM_NATION, "relayed", detail={"number": answer.number})
+            return count
+
+        count: int = self.node.ledger.transact(keys, decide)
+        return count
+
+    def _share(self, state: State) -> None:
+        """Take over the tables that the nation shares, where they have changed."""
+        if state.catalogue == self._shared:
+            return
+        answer = self.link.ask("catalogue")
+        self._granted_tables(answer)
+        self._shared = state.catalogue
+
+    def _granted_tables(self, answer: Answer) -> None:
+        node = self.node
+        with node.catalogue_lock:
+            for name, packed in answer.tables.items():
+                if name in SHARED_TABLES:
+                    data = zlib.decompress(packed)
+                    changed, report = import_table(node.catalogue.content, name, data)
+                    if report.added or report.changed or report.ended:
+                        rows = getattr(changed, name)
+                        node.tables.change_catalogue(name, lambda _, rows=rows: rows)  # type: ignore[misc]
+            node.follow_catalogue()
+
+
+class Again(Exception):  # noqa: N818  what is done
+    """The nation stands elsewhere than this node thought: it asks again where, and goes on from there."""
+
+
+def _before(pending: _Pending) -> str:
+    return msgspec.msgpack.decode(pending.body, type=Slice).before
+
+
+def events_in(answer: Answer) -> Iterator[Event]:
+    """The events of an answer; those of kinds that this program does not know are passed over.
+
+    Raises:
+        Unreadable: it is damaged.
+    """
+    if not answer.events:
+        return
+    try:
+        for raw in msgspec.msgpack.decode(unpacked(answer.events, answer.size), type=list[msgspec.Raw]):
+            try:
+                yield decoder.decode(raw)
+            except msgspec.ValidationError:
+                continue
+    except msgspec.MsgspecError as error:
+        raise Unreadable(f"the answer holds no events: {error}") from error
