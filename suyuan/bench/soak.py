@@ -22,6 +22,9 @@ CLIENTS = 16
 """Connections of each kind."""
 BOXES_SPARE = 100_000
 
+CACHES = "block_cache_mb = 32\nwrite_buffer_mb = 32\n"
+"""Full within a minute, so that what grows later is something else."""
+
 GROWTH_MAX = 0.05
 """Part of the memory by which it may grow over the second half of a run before it counts as a leak;"""
 GROWTH_MIB_MIN = 30
@@ -79,7 +82,7 @@ def run(asked: Course, *, folder: Path | None = None, say: Say = lambda _: None)
     needed = codes * asked.rate * asked.minute_seconds * (asked.minutes + 1)
     field = Field(home, int(needed) + BOXES_SPARE, say)
     soak = Soak(machine=machine(home), rate=asked.rate, minutes=[], leaks=[])
-    settings = SETTINGS + (f'database = "{asked.database}"\n' if asked.database else "")
+    settings = SETTINGS + CACHES + (f'database = "{asked.database}"\n' if asked.database else "")
     try:
         with field.stocked(settings):
             pass

@@ -95,8 +95,6 @@ OFFICIALS: frozenset[access.Role] = frozenset({"agency", "inspector", "drug_regu
 """Who watches."""
 ISSUERS: frozenset[access.Role] = frozenset({*access.DIRECTORS, "administrator"})
 ADMINISTRATOR: frozenset[access.Role] = frozenset({"administrator"})
-WATCHERS: frozenset[access.Role] = OFFICIALS | ADMINISTRATOR
-"""Who watches whether the programs that send are in order."""
 OFFICER: frozenset[access.Role] = frozenset({"security_officer"})
 FIRMS: frozenset[access.Role] = frozenset({"firm"})
 AUDITOR: frozenset[access.Role] = frozenset({"auditor"})
@@ -163,7 +161,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/api/v1/self-audit", self_audit.self_audit, SELLERS),
     Url("POST", "/api/v1/self-audit/{alert}/explanation", self_audit.explain, SELLERS),
     Url("GET", "/api/v1/reports/coverage", words.coverage, frozenset({"agency", "inspector", "drug_regulator"})),
-    Url("GET", "/api/v1/software", software.software, WATCHERS),
+    Url("GET", "/api/v1/software", software.software, OFFICIALS),
     Url("GET", "/api/v1/statuses", words.statuses, EVERYBODY),
     Url("GET", "/api/v1/errors", words.errors, EVERYBODY),
     Url("GET", "/api/v1/me", words.me, EVERYBODY),
@@ -260,6 +258,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/admin/keys", admin.show_keys, access.KEEPERS, "page", "page"),
     Url("POST", "/admin/keys", admin.ask_key, ADMINISTRATOR, "page", "page"),
     Url("POST", "/admin/keys/{key}/revoke", admin.revoke_key, ADMINISTRATOR, "page", "page"),
+    Url("GET", "/admin/software", software_page.show, ADMINISTRATOR, "page", "page"),
     Url("GET", "/admin/changes", admin.show_changes, access.KEEPERS, "page", "page"),
     Url("GET", "/audit", audit_record.show, AUDITOR, "page", "page"),
     Url("GET", "/audit/export", audit_record.export, AUDITOR, "page", "page"),
@@ -277,7 +276,7 @@ URLS: tuple[Url, ...] = (
     Url("GET", "/inspector/reports/{receipt}", inspector_report.report_page, INSPECTORS, "page", "page"),
     Url("POST", "/inspector/reports/{receipt}/steps", inspector_report.step_form, INSPECTORS, "page", "page"),
     Url("POST", "/inspector/reports/{receipt}/contact", inspector_report.contact_form, INSPECTORS, "page", "page"),
-    Url("GET", "/software", software_page.show, WATCHERS, "page", "page"),
+    Url("GET", "/software", software_page.show, OFFICIALS, "page", "page"),
     # A firm's own goods
     Url("GET", "/firm", firm.show, FIRMS, "page", "page"),
     Url("GET", "/firm/flow.csv", firm.download, FIRMS, "page", "page"),

@@ -78,15 +78,9 @@ def test_any_of_several_processes_tells_the_sum_of_all_and_forgets_the_lines_of_
     tmp_path: Path,
 ) -> None:
     environment = {**os.environ, SHARED: str(tmp_path)}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        for _ in range(2)
-    ]
+    workers: list[subprocess.Popen[str]] = []
     try:
-        first = _say(workers[0], "7")
-        both = _say(workers[1], "5")
+        first, both = (_say(_started(workers, environment), seconds) for seconds in ("7", "5"))
         assert first['suyuan_refusals_total{error="busy"}'] == 1
         assert both['suyuan_refusals_total{error="busy"}'] == 2
         assert both['suyuan_uploads_waiting{lane="counter"}'] == 6
@@ -102,6 +96,13 @@ def test_any_of_several_processes_tells_the_sum_of_all_and_forgets_the_lines_of_
         for worker in workers:
             worker.kill()
             worker.communicate()
+
+
+def _started(workers: list[subprocess.Popen[str]], environment: dict[str, str]) -> subprocess.Popen[str]:
+    """One more worker."""
+    command = [sys.executable, "-c", WORKER]
+    workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment))
+    return workers[-1]
 
 
 def _say(worker: subprocess.Popen[str], seconds: str) -> dict[str, float]:

@@ -17,7 +17,10 @@ from suyuan.bench.soak import tree_of
 from suyuan.ledger.keys import alert_key
 from suyuan.portals.figures import used_by
 
-SETTINGS = 'policy = "strict"\nblock_cache_mb = 16\nwrite_buffer_mb = 32\nwebhook_private = true\nrate_counter = "1000000/minute"\n'
+SETTINGS = (
+    'policy = "strict"\nblock_cache_mb = 16\nwrite_buffer_mb = 32\nwebhook_private = true\n'
+    'rate_counter = "1000000/minute"\n'
+)
 DOCUMENT = 2_000
 """Codes an upload."""
 

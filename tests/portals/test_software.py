@@ -40,14 +40,19 @@ def test_a_version_whose_alert_rate_is_far_above_the_others_is_marked_for_offici
             assert [(one["software"], one["flagged"]) for one in found] == [(BAD, True), ("", False), (GOOD, False)]
             assert (found[0]["scans"], found[0]["alerts"], found[0]["alerts_per_10000"]) == (220, 220, 10_000)
             assert _listed(far, 0) == [], "what was scanned in another province is not theirs"
-        with Browser(portal, "administrator") as operator, Browser(portal, "clerk") as clerk:
-            page = operator.get("/software", headers={"accept-language": "en"}).text
+        with (
+            Browser(portal, "administrator") as operator,
+            Browser(portal, "clerk") as clerk,
+            Browser(portal, "inspector") as official,
+        ):
+            page = operator.get("/admin/software", headers={"accept-language": "en"}).text
             assert BAD in page
             assert page.count("stands out") == 1
-            assert "明显偏高" in operator.get("/software?days=0&lang=zh").text
-            assert operator.get("/software?days=3").status_code == 422
-            assert operator.client.get("/api/v1/software").json()["software"][0]["software"] == BAD
-            assert clerk.get("/software").status_code == 403
+            assert "明显偏高" in operator.get("/admin/software?days=0&lang=zh").text
+            assert operator.get("/admin/software?days=3").status_code == 422
+            assert operator.client.get("/api/v1/software").status_code == 403, "records are none of theirs"
+            assert clerk.get("/software").status_code == clerk.get("/admin/software").status_code == 403
+            assert BAD in official.get("/software").text
 
 
 def _listed(client: httpx.Client, count: int) -> list[dict[str, object]] | None:

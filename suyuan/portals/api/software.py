@@ -48,7 +48,7 @@ class SoftwareList(msgspec.Struct, kw_only=True):
     "software",
     "Reports",
     "Scanner software by the rate of its alerts",
-    about="Officials of a region see what was sent from there; who administers the node sees all of it.",
+    about="Officials of a region see what was sent from there.",
     query=SoftwareQuery,
     answer=SoftwareList,
 )
@@ -60,7 +60,7 @@ async def software(request: Request) -> Response:
 
 
 async def software_seen(request: Request, first: str = "", last: str = "") -> list[Software]:
-    """What the caller sees: an administrator the whole node, which is what it runs, without any record."""
+    """What the caller sees: who administers the node all of it, for these are figures of programs and no records."""
     region = "" if caller_of(request).role == "administrator" else scope_here(request).region
     return await site_of(request).query(_read, site_of(request), first, last, region)
 
