@@ -10,13 +10,14 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check slow docs lock clean
+.PHONY: help demo test check slow spark docs lock clean
 
 help:
 	@echo "make demo    run a small synthetic country and report (ARGS=... goes to suyuan demo)"
 	@echo "make test    run the fast tests and show branch coverage of codes, ledger, settlement"
 	@echo "make check   lint, format, strict types, layout of the code, freshness of the docs"
 	@echo "make slow    run the slow tests"
+	@echo "make spark   install Spark beside the tests, which then compare it with DuckDB (half a gigabyte; needs Java 17)"
 	@echo "make docs    write the generated pages again"
 	@echo "make lock    compile the locks again (PYTHON must be the oldest served, 3.11)"
 	@echo "make clean   remove the virtual environment and everything made by tools"
@@ -39,6 +40,8 @@ check: $(VENV)/dev.stamp
 
 slow: $(VENV)/dev.stamp
 	@$(RUN) -m pytest -n $(WORKERS) -m slow
+
+spark: $(VENV)/spark.stamp
 
 docs: $(VENV)/dev.stamp
 	@$(RUN) -m tools.docs
@@ -76,6 +79,12 @@ $(VENV)/dev.stamp: requirements-dev.lock requirements.lock $(BROWSER) | $(RUN)
 	@echo "Installing what Suyuan and its tests need into $(VENV) (once; about half a minute)"
 	$(call install,requirements-dev.lock)
 	@touch $(VENV)/run.stamp $@
+
+# Spark comes as source: what it is built with is in the other lock, and nothing else is fetched for it.
+$(VENV)/spark.stamp: requirements-spark.lock $(VENV)/dev.stamp
+	@echo "Installing Spark into $(VENV) (once; about half a minute)"
+	@$(INSTALL) --no-build-isolation --require-hashes -r requirements-spark.lock
+	@touch $@
 
 $(RUN):
 	@command -v $(PYTHON) >/dev/null || { \

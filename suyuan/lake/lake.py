@@ -109,12 +109,11 @@ class Lake:
         return found
 
     def feed_of(self, key: str, sequence: int) -> int | None:
-        """Number in the feed, from 0, of one event; None where no file that is kept has it.
-
-        Raises:
-            LakeRefusal: a file is damaged.
-        """
-        found = self.query("SELECT feed FROM sealed WHERE key = ? AND sequence = ?", [key, sequence]).rows
+        """Number in the feed, from 0, of one event; None where no file that is kept and readable has it."""
+        try:
+            found = self.query("SELECT feed FROM sealed WHERE key = ? AND sequence = ?", [key, sequence]).rows
+        except LakeRefusal:
+            return None
         return found[0][0] if found else None
 
     def rows_of(self, first: int, count: int) -> list[dict[str, Any]]:
@@ -128,13 +127,18 @@ class Lake:
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
     def seal(
-        self, *, workers: int | None = None, segment_events: int = SEGMENT_EVENTS, say: Say | None = None
+        self,
+        *,
+        workers: int | None = None,
+        most: int | None = None,
+        segment_events: int = SEGMENT_EVENTS,
+        say: Say | None = None,
     ) -> int | None:
         """Seal what the journal has and the lake lacks; answers how many events, None where another process seals.
 
         Each segment is in the lake, whole, as soon as it is made: whoever is interrupted loses nothing, and the next
         one goes on after it. `workers` are processes beside this one; 0 for none, by default as many as there are
-        processors where there is enough to do.
+        processors where there is enough to do. With `most`, about so many events at once and no more.
 
         Raises:
             LakeRefusal: it could not be written, or the lake knows what the journal does not.
@@ -148,7 +152,7 @@ class Lake:
                 if not manifest.generation:
                     kept.write_manifest(self.folder, manifest)  # before any file: one without the other is damage
                 kept.clean(self.folder, manifest)
-                return _Sealing(self.folder, self.source, manifest, segment_events, say).run(workers)
+                return _Sealing(self.folder, self.source, manifest, segment_events, say).run(workers, most)
             except (OSError, pl.exceptions.PolarsError, MakingFailed) as error:
                 with suppress(OSError, LakeRefusal):  # it would only take room
                     kept.clean(self.folder, self.manifest())
@@ -183,9 +187,9 @@ class _Sealing:
         self._afters: dict[int, bytes] = {}
         """Number of a segment under way → the position after it."""
 
-    def run(self, workers: int | None) -> int:
+    def run(self, workers: int | None, most: int | None) -> int:
         before = self._manifest.events
-        pages = self._pages()
+        pages = self._pages(most)
         first, few = [], 0
         for page in pages:
             first.append(page)
@@ -198,14 +202,15 @@ class _Sealing:
             self._make(chain(first, pages), workers)
         return self._manifest.events - before
 
-    def _pages(self) -> Iterator[Page]:
+    def _pages(self, most: int | None) -> Iterator[Page]:
+        position, read = self._manifest.position, 0
+        limit = min(PAGE, self._segment_events)
         try:
-            position = self._manifest.position
-            limit = min(PAGE, self._segment_events)
-            while True:
+            while most is None or read < most:
                 batches, position = self._source.feed(position, limit)
                 if not batches:
                     return
+                read += sum(count for count, _ in batches)
                 yield batches, position
         except ValueError as error:
             raise LakeRefusal(

@@ -2,11 +2,14 @@
 
 from suyuan.lake.lake import PAGE, Lake
 from suyuan.lake.refusals import LakeRefusal
+from suyuan.lake.segment import SEGMENT_EVENTS
 
 SMALL_FILES = 32
 """So many small files are merged: a server that seals each hour does so once a day or two."""
 MEMORY_MB = 512
 """What merging may take of a server's memory."""
+MOST = 4 * SEGMENT_EVENTS
+"""Events sealed at one look: some seconds, which is how long a server that stops waits for it."""
 _MINUTE = 60_000_000
 
 
@@ -35,7 +38,7 @@ class Rhythm:
         self._count()
         if not self._due():
             return 0
-        sealed = self._lake.seal(workers=1) or 0
+        sealed = self._lake.seal(workers=1, most=MOST) or 0
         if sealed:
             self._tidy()
         return sealed

@@ -77,3 +77,12 @@ def test_small_files_are_merged_and_old_ones_dropped_on_the_way(tmp_path: Path) 
     timed.say(1, days=40)
     assert rhythm.look() == 1
     assert timed.lake.query("SELECT count(*) FROM sealed").rows == [(1,)]
+
+
+def test_no_more_than_asked_for_is_sealed_at_once(tmp_path: Path) -> None:
+    timed = Timed(tmp_path)
+    for _ in range(5):
+        timed.say(20)
+    assert timed.lake.seal(workers=0, most=30, segment_events=20) == 40
+    assert timed.lake.seal(workers=0, most=30, segment_events=1_000) == 60, "a page is sealed whole"
+    agreed(timed.lake, timed.journal)
