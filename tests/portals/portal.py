@@ -119,11 +119,10 @@ class Portal:
     def workers(self) -> list[int]:
         """Process ids of the server processes that a parent has started."""
         assert self._process is not None, "start the server first"
-        found = [
-            child.pid
-            for child in psutil.Process(self._process.pid).children()
-            if "suyuan.portals.worker" in child.cmdline()
-        ]
+        found = []
+        for child in psutil.Process(self._process.pid).children():
+            with contextlib.suppress(psutil.Error):  # it has just died
+                found += [child.pid] if "suyuan.portals.worker" in child.cmdline() else []
         return sorted(found)
 
     def kill(self) -> None:
@@ -194,6 +193,17 @@ def chromium(*flags: str) -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def beside(portal: Portal, folder: Path) -> Portal:
+    """Another host that serves the same database: a folder of its own with the same secrets and settings."""
+    folder.mkdir(parents=True)
+    for name in ("secrets.json", "suyuan.toml"):
+        shutil.copy(portal.folder / name, folder / name)
+    other = Portal.__new__(Portal)
+    other.folder, other.database, other.keys = folder, portal.database, portal.keys
+    other.address, other.port, other._process = "", 0, None
+    return other
 
 
 class Visit:
