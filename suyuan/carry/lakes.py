@@ -52,6 +52,20 @@ def settle_lake(node: Node) -> None:
     write_manifest(folder, manifest)
 
 
+def check_lake(node: Node) -> None:
+    """See that journal, lake and checkpoints agree, event by event, where there is a lake.
+
+    Raises:
+        FileRefused: they do not; the words name what is not as it was sealed.
+    """
+    if not (node.folder / LAKE).is_dir():
+        return
+    node.reload_catalogue()
+    found = node.verify_record().findings
+    if found:
+        raise FileRefused(f"the sealed record does not agree with the journal: {found[0].where}: {found[0].what}")
+
+
 def knows(journal: Journal, position: bytes | None) -> bool:
     """Whether a position is one of this journal's."""
     try:

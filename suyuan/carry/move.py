@@ -10,7 +10,7 @@ import msgspec
 
 from suyuan.carry import RECENT_MAX, FolderRefused, Manifest, manifest_of
 from suyuan.carry.backup import Step
-from suyuan.carry.lakes import carry_lake
+from suyuan.carry.lakes import carry_lake, check_lake
 from suyuan.carry.restore import PAGE, Batch, append_page, pages
 from suyuan.node import (
     JOURNAL,
@@ -71,7 +71,8 @@ def move_node(source: Path, goal: Path, *, database: str = "", step: Step = lamb
             manifest = manifest_of(new)
             if manifest != manifest_of(old):
                 raise FolderRefused(f"what came to {goal} is not what is in {source}: delete {goal} and move again")
-            carry_lake(old.folder, new)
+            if carry_lake(old.folder, new):
+                check_lake(new)
         _mark(source / MOVED, f"{words}. Use that folder; this one only proves where it went.\n")
         _unmark(goal / MOVING)
     return Moved(manifest=manifest, found=found, webhooks=webhooks)

@@ -25,7 +25,7 @@ from suyuan.carry.backup import (
     read_parts,
     verify_parts,
 )
-from suyuan.carry.lakes import CHECKPOINTS, LAKE, settle_lake
+from suyuan.carry.lakes import CHECKPOINTS, LAKE, check_lake, settle_lake
 from suyuan.ledger.events import RECORD_VERSION, Event, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, secrets_mark
@@ -117,6 +117,8 @@ def restore_node(
         lines = _restore_audit(node, audit_of(backup, parts), until)
         lake = _restore_lake(node, backup, parts, filled)
         _read_again(node, backup, parts, filled, step)
+        if lake and until.everything:
+            check_lake(node)
     (folder / IMPORTING).unlink()
     return Restored(
         events=filled.events,

@@ -13,7 +13,8 @@ from suyuan.carry.backup import back_up, read_parts
 from suyuan.carry.restore import Until, restore_node
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.formats.reading import open_documents
-from suyuan.node import IMPORTING, SECRETS, Node, NodeUnusable
+from suyuan.lake.manifest import read_manifest
+from suyuan.node import IMPORTING, LAKE, SECRETS, Node, NodeUnusable
 from suyuan.views import VIEWS
 from suyuan.views.follow import Views
 
@@ -227,3 +228,50 @@ def test_rows_of_the_catalogue_come_back_whatever_is_thought_of_them_now(node: N
     restore_node(tmp_path / "again", tmp_path / "backup")
     with Node.open(tmp_path / "again") as again:
         assert again.tables.load_catalogue() == node.tables.load_catalogue()
+
+
+def test_a_lake_and_its_checkpoints_come_back_each_file_kept_once(node: Node, tmp_path: Path) -> None:
+    node.reload_catalogue()
+    node.lake.seal()
+    backup = tmp_path / "backup"
+    back_up(node, backup, secrets=True)
+    sell(node, tmp_path, 4)
+    node.lake.seal()
+    second = back_up(node, backup, secrets=True)
+    kept = list(backup.rglob("*.leaves"))
+    assert len(kept) == 2, "what an earlier part holds is not kept again"
+    assert sum(name.endswith(".leaves") for name in second.files) == 2
+    assert restore_node(tmp_path / "again", backup).lake
+    with Node.open(tmp_path / "again") as again:
+        assert again.verify_record().findings == []
+        assert read_manifest(again.folder / LAKE) == read_manifest(node.folder / LAKE)
+    restore_node(tmp_path / "before", backup, until=Until(batches=1))
+    with Node.open(tmp_path / "before") as before:
+        assert len(read_manifest(before.folder / LAKE).segments) == 1
+        sell(before, tmp_path, 5)
+        before.lake.seal()
+        assert len(read_manifest(before.folder / LAKE).segments) == 2
+
+
+@pytest.mark.parametrize("back", ["rocks", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_a_node_on_a_database_is_backed_up_and_comes_back_on_either_engine(
+    node: Node, tmp_path: Path, database: str, postgres_server: Any, back: str
+) -> None:
+    backup = tmp_path / "backup"
+    back_up(node, tmp_path / "first", secrets=True)
+    restore_node(tmp_path / "server", tmp_path / "first", database=database)
+    with Node.open(tmp_path / "server") as server:
+        assert server.settings.database == database
+        sell(server, tmp_path, 4)
+        back_up(server, backup, secrets=True)
+        sell(server, tmp_path, 5)
+        assert back_up(server, backup, secrets=True).batches == 1
+        manifest = export_node(server, tmp_path / "a.zip")
+        other = postgres_server.new_database() if back == "postgres" else ""
+        with pytest.raises(FolderRefused, match="holds a journal already"):
+            restore_node(tmp_path / "over", backup, database=database)
+    restore_node(tmp_path / "again", backup, database=other)
+    with Node.open(tmp_path / "again") as again:
+        assert export_node(again, tmp_path / "b.zip") == manifest
+        assert (again.settings.database == "") == (back == "rocks")
+        sell(again, tmp_path, 6)
