@@ -17,6 +17,7 @@ import msgspec
 
 import suyuan
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say, warn
+from suyuan.cli.provinces import play_provinces
 from suyuan.cli.serve import open_socket, serve_node
 from suyuan.cli.simulate import Boxes, Days, Institutions, Noise
 from suyuan.cli.visitors import invite_visitors
@@ -28,6 +29,9 @@ from suyuan.simulation.country import TRUTH
 from suyuan.simulation.demo import Demonstration, SimulatedClock, demonstrate
 from suyuan.simulation.truth import Truth
 from suyuan.storage.audit import FILE as AUDIT
+
+PROVINCES_MAX = 8
+"""Each is a server with about 150 MB."""
 
 MARK = "demo"
 """The meta value by which a demo knows that a folder is its own to replace."""
@@ -58,14 +62,22 @@ def demo(
     days: Days = 60,
     serve: Annotated[bool, cyclopts.Parameter(help="Serve it over HTTP afterwards, until Ctrl+C.")] = True,
     port: Annotated[int, cyclopts.Parameter(help="Port to serve on; if it is taken, any that is free.")] = 8000,
+    provinces: Annotated[
+        int, cyclopts.Parameter(help="So many provinces and their nation instead, each a process of its own.")
+    ] = 0,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
     """Play a small synthetic country through a fresh node in --dir: uploads, claims, alerts, an audit, a report.
 
     Every upload is a message or file as real institutions send them. Exit code 1 if the independent auditor disagrees
-    or an honest cause that must be silent raised an alert.
+    or an honest cause that must be silent raised an alert. With --provinces a smaller country is played over so many
+    nodes and their nation, and it is 1 if the nation has not exactly what they have.
     """
+    if provinces:
+        if not 2 <= provinces <= PROVINCES_MAX:
+            raise NodeUnusable(f"--provinces may be 2 to {PROVINCES_MAX}")
+        return play_provinces(provinces, seed, format)
     _clear(dir)
     with tempfile.TemporaryDirectory(prefix="suyuan-country-") as written:
         country = Path(written)
