@@ -137,6 +137,9 @@ class Node:
         self.catalogue_lock = threading.Lock()
         """Held while the catalogue is changed, in the tables and here: one change at a time."""
         self._desk: Desk | None = None
+        self._agreed = ""
+        """What was signed last, once it was found to be of this folder's record."""
+        self._looked = False
         self._nation: Nation | None = None
         self._changes: dict[str, str] = {}
         """What the tables said of the catalogue when it was read last."""
@@ -329,7 +332,32 @@ class Node:
             CheckpointRefused: the record contradicts what was signed before.
         """
         lines = [segment.line for segment in self.lake.segments()]
+        if self.settings.database and lines:
+            from suyuan.proof.checkpoints import agreed  # noqa: PLC0415  few commands ask for it
+
+            # Other hosts have lakes of their own, cut elsewhere: what any of them has signed holds for all.
+            self.tables.change_value(self._signed, lambda last: agreed(last, lines))
         return self.checkpoints.sign(lines, self._hands(), self.ledger.clock())
+
+    def keeps_record(self) -> bool:
+        """Whether this folder has the record that the node signs: of several hosts on one database, one has."""
+        if not self.settings.database:
+            return True
+        from suyuan.proof.checkpoints import CheckpointRefused, agreed  # noqa: PLC0415  few commands ask for it
+
+        last = self.tables.meta(self._signed) or ""
+        if last and last != self._agreed:
+            try:
+                agreed(last, [segment.line for segment in self.lake.segments()])
+            except CheckpointRefused:
+                return False
+            self._agreed = last
+        return True
+
+    @property
+    def _signed(self) -> str:
+        """Under which the tables keep size and root of what was signed last; another name is another record."""
+        return f"signed:{self.checkpoints.origin}"
 
     def promise(self, event: "Event", *, hidden: bool) -> str:
         """A signed note that an event is in the record and will be sealed; `hidden` where its place is not told."""
@@ -384,9 +412,12 @@ class Node:
             LakeRefusal: the lake cannot be read or written.
             CheckpointRefused: the record contradicts what was signed before.
         """
+        if not self.keeps_record():
+            return 0
         sealed = self.rhythm.look()
-        if sealed:
+        if sealed or not self._looked:  # what was sealed and not signed when the last process ended is signed now
             self.checkpoint()
+            self._looked = True
         return sealed
 
     def batches(self, position: bytes | None, limit: int) -> tuple[list[tuple[int, bytes]], bytes]:

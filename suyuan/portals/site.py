@@ -80,11 +80,12 @@ class Site:
         self._pictures = ThreadPoolExecutor(1, "pictures")
         self._looking = 0
         self.single: list[Single] = [Recurring(self._take_time, DUE_EVERY)]
-        if folder and (node.settings.lake_seal_events or node.settings.lake_seal_minutes):
-            self.single.append(Recurring(node.seal_in_time, SEAL_EVERY))
         """What runs once, whatever number of processes on whichever hosts serve the same record; begun by `lead`."""
         self._of_record = Once(turn_of_record(database, folder and folder / f"{TURN}.record"), self.single)
-        self._of_folder = Once(FolderTurn(folder and folder / TURN), [_ListsKept(self.views)])
+        beside: list[Single] = [_ListsKept(self.views)]
+        if folder and (node.settings.lake_seal_events or node.settings.lake_seal_minutes):
+            beside.append(Recurring(node.seal_in_time, SEAL_EVERY))
+        self._of_folder = Once(FolderTurn(folder and folder / TURN), beside)
         self._following = Recurring(self._follow_tables, FOLLOW_EVERY)
 
     async def start(self) -> None:

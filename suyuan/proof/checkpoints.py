@@ -1,5 +1,6 @@
 """Checkpoints that a node signed: made after each sealing, kept for ever, never one that contradicts an earlier one."""
 
+import base64
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -91,7 +92,8 @@ class Checkpoints:
             if last.segments == len(hashes):
                 return last
         events = segments[-1].first + segments[-1].events
-        text = checkpoint_text(self.origin, len(hashes), root_of(hashes), events, hashes[-1], _iso(now))
+        time = max(_iso(now), last.time) if last is not None else _iso(now)  # a clock may have been put back
+        text = checkpoint_text(self.origin, len(hashes), root_of(hashes), events, hashes[-1], time)
         note = signed(text, self.origin, hands)
         self._keep(len(hashes), note)
         return self.read(len(hashes))
@@ -131,6 +133,29 @@ class Checkpoints:
 
     def _path(self, segments: int) -> Path:
         return self._folder / f"{segments}{SUFFIX}"
+
+
+def agreed(last: str, segments: Sequence[Segment]) -> str:
+    """What is signed next, as `<segments> <root in Base64>`, if it goes on from what was signed last (or nothing was).
+
+    Raises:
+        CheckpointRefused: it does not.
+    """
+    hashes = [segment.hash for segment in segments]
+    if last:
+        size, _, root = last.partition(" ")
+        if int(size) > len(hashes) or _encoded(root_of(hashes[: int(size)])) != root:
+            raise CheckpointRefused(
+                "another host of this database has signed another record: it keeps the lake and the checkpoints. Seal "
+                "there, or bring its folders lake and checkpoints here, from it or from a backup"
+            )
+        if int(size) == len(hashes):
+            return last
+    return f"{len(hashes)} {_encoded(root_of(hashes))}"
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
 
 
 def promised(event: Event, origin: str, hands: Sequence[Hand], by: int, *, hidden: bool) -> str:

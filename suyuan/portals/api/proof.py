@@ -103,8 +103,10 @@ def prover_of(site: Site) -> Prover:
     """Who makes the proofs of a site.
 
     Raises:
-        Refused: its engine keeps nothing that could be sealed.
+        Refused: another host keeps the sealed record, or the engine keeps nothing that could be sealed.
     """
+    if not site.node.keeps_record():
+        raise Refused("unavailable", what="Another server of this node keeps the sealed record: ask that one.")
     try:
         return site.node.prover
     except NodeUnusable as error:
