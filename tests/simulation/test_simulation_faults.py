@@ -33,7 +33,7 @@ class Failed(msgspec.Struct, kw_only=True):
     plan: Plan
 
 
-def quiet(what: str, **particulars: Any) -> None:  # noqa: ARG001  as the interface names them
+def quiet(what: str, **particulars: Any) -> None:
     """No log."""
 
 

@@ -56,6 +56,8 @@ def play_seeds(plans: Iterable[Plan], log: BinaryIO | None = None) -> Iterator[S
         result = play_once(plan, note)
         seen = Seen(result=result, seconds=time.monotonic() - begun)
         note("ended", **msgspec.to_builtins(result))
+        if log is not None:
+            log.flush()
         if result.findings:
             seen.smallest = shrink(result)
         yield seen
