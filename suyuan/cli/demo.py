@@ -75,7 +75,7 @@ def demo(
     nodes and their nation, and it is 1 if the nation has not exactly what they have.
     """
     if provinces:
-        if not 2 <= provinces <= PROVINCES_MAX:
+        if provinces not in range(2, PROVINCES_MAX + 1):
             raise NodeUnusable(f"--provinces may be 2 to {PROVINCES_MAX}")
         return play_provinces(provinces, seed, format)
     _clear(dir)

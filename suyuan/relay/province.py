@@ -244,18 +244,18 @@ class Province:
     # Down
 
     def take(self) -> bool:
-        """Take what waits at the nation; whether more waits."""
+        """Take what waits at the nation; whether there was anything, or more waits."""
         state = self._state or self._connect()
         journal = self.node.journal
         last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
         number = last.detail["number"] if last is not None else 0
         answer = self.link.ask("down", number)
         state = self._state = self._granted(answer)
-        if answer.number > number:
-            self.standing.taken += self._file(answer)
+        taken = self._file(answer) if answer.number > number else 0
+        self.standing.taken += taken
         self.standing.down, self.standing.waiting_down = answer.number, max(0, state.down - answer.number)
         self._share(state)
-        return state.down > answer.number
+        return state.down > answer.number or taken > 0
 
     def _file(self, answer: Answer) -> int:
         """Store what came down, in one append with its number; answers how many events were new."""

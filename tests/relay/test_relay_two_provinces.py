@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
-from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field
+from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Place
 
+from suyuan.catalogue.prefixes import Prefix
+from suyuan.ledger.across import clashes
+from suyuan.ledger.admission import Rules
+from suyuan.ledger.events import Event
 from suyuan.ledger.origins import province_of
+from suyuan.lookup.totals import count_all
+from suyuan.views.counts import Period, sums
 
 BOX = "82345671000000000001"
 OTHER = "82345671000000000002"
@@ -122,3 +129,76 @@ def test_a_carton_that_crosses_the_border_brings_what_is_known_of_its_boxes(fiel
     here.sell(HOSPITAL_A, BOX)
     field.settle_down()
     assert "sold" in [event.kind for event in there.history(f"elsewhere:trace20:{BOX}")]
+
+
+def test_a_province_cut_off_for_a_day_works_alone_and_catches_up(field: Field) -> None:
+    here, there = field.places[HERE], field.places[THERE]
+    field.cut = lambda _: None
+    for number in range(1, 31):
+        verdict = here.settle(HOSPITAL_A, f"8234567{number:013d}", order=f"O{number}")
+        assert (verdict.verdict, verdict.provisional) == ("pay", True)
+    field.now += 86_400_000_000
+    field.cut = None
+    there.settle(HOSPITAL_FAR, f"8234567{1:013d}", person="person 2")
+    field.settle_down()
+    assert here.alerts() == there.alerts() == field.center.alerts()
+    assert len(here.alerts()) == 1
+    rechecked = [event.detail for event in here.events("claim:") if (event.detail or {}).get("rechecked")]
+    assert [one["rechecked"] for one in rechecked].count("sound") == 29
+    assert [one["rechecked"] for one in rechecked].count("conflict") == 1
+
+
+def test_a_node_without_a_nation_knows_nothing_of_all_this(tmp_path: Path) -> None:
+    field = Field(tmp_path)
+    alone = Place(tmp_path / "alone", field.clock)
+    verdict = alone.settle(HOSPITAL_A, BOX)
+    assert (verdict.verdict, verdict.provisional) == ("pay", False)
+    assert not [event for event in alone.events() if event.key.startswith(("relay:", "elsewhere:")) or event.origin]
+    alone.node.close()
+    field.close()
+
+
+def test_what_the_nation_orders_and_maps_holds_in_every_province(field: Field) -> None:
+    orderer = field.center
+    assert orderer.table(MAKER, "hold_set", {"code": BOX, "scope": "code", "reason": "theft"}) == ["accepted"]
+    content = orderer.node.catalogue.content
+    orderer.node.tables.save_catalogue(
+        msgspec.structs.replace(content, prefixes=[*content.prefixes, Prefix("trace20:8777777")])
+    )
+    orderer.node.reload_catalogue()
+    field.settle_down()
+    for name, hospital in ((HERE, HOSPITAL_A), (THERE, HOSPITAL_FAR)):
+        place = field.places[name]
+        assert place.settle(hospital, BOX).lines[0].codes[0].reasons == ("held",)
+        assert "trace20:8777777" in {row.product_key for row in place.node.catalogue.content.prefixes}
+        assert [event.origin for event in place.history(f"elsewhere:trace20:{BOX}")] == ["nation/1"]
+
+
+def test_lists_and_totals_of_a_province_pass_over_what_is_from_elsewhere(field: Field) -> None:
+    here, there = field.places[HERE], field.places[THERE]
+    here.sell(HOSPITAL_A, BOX)
+    field.settle_down()
+    there.sell(HOSPITAL_FAR, BOX, person="person 2")
+    field.settle_down()
+    assert here.history(f"elsewhere:trace20:{BOX}")
+    totals, alerts = count_all(here.node.journal)
+    assert (totals.sales, totals.boxes, len(alerts)) == (1, 1, 1)
+    here.node.views.catch_up()
+    with here.node.views.read() as connection:
+        counted = sums(connection, Period())
+    assert (counted.sales, counted.codes, counted.alerts_all) == (1, 1, 1)
+
+
+def test_parts_of_a_split_box_sold_in_two_provinces_conflict_only_beyond_the_whole() -> None:
+    def part(province: str, sequence: int, n: int) -> Event:
+        return Event(
+            1, "", "sold", "trace20:1", sequence, 5, sequence, f"H{province}", drawn=True, n=n, m=24,
+            fact=f"f{sequence}", origin=f"{province}/1",
+        )  # fmt: skip
+
+    assert clashes("trace20:1", [part("44", 1, 10), part("11", 2, 14)], Rules()) == []
+    [found] = clashes("trace20:1", [part("44", 1, 10), part("11", 2, 15)], Rules())
+    assert (found.alert_class, found.event.actor) == ("split_exceeded", "H11")
+    # Each two of them fit; all three do not.
+    three = [part("44", 1, 10), part("11", 2, 10), part("31", 3, 10)]
+    assert [one.event.actor for one in clashes("trace20:1", three, Rules())] == ["H31"]

@@ -1,0 +1,302 @@
+"""What can go wrong between two nodes: cut, repeated, reordered, altered, restored, of another version, unknown."""
+
+import contextlib
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, THERE, Field, Place
+
+from suyuan.ledger.events import Event, encoder
+from suyuan.ledger.origins import province_of
+from suyuan.ledger.signer import Signer
+from suyuan.relay import following, nation, province, slices
+from suyuan.relay.link import Unreachable
+from suyuan.relay.messages import Head, Message, read, written
+from suyuan.relay.nation import Answer, Stranger, end_key, register
+from suyuan.relay.province import Again, Stopped
+from suyuan.relay.slices import Slice
+from suyuan.simulation.union import differences, untold
+
+
+@pytest.fixture
+def field(tmp_path: Path) -> Iterator[Field]:
+    made = Field(tmp_path)
+    yield made
+    made.close()
+
+
+def box(number: int) -> str:
+    return f"8234567{number:013d}"
+
+
+def faults(field: Field) -> list[str]:
+    """What the independent books find."""
+    plain = {name: [msgspec.structs.asdict(event) for event in place.events()] for name, place in field.places.items()}
+    at_nation = [msgspec.structs.asdict(event) for event in field.center.events()]
+    return differences(plain, at_nation) + untold(plain, at_nation)
+
+
+class BadWire:
+    """Loses questions, cuts answers off, brings things twice and old ones again."""
+
+    def __init__(self, field: Field, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self._carried = field.carry
+        self._kept: list[bytes] = []
+
+    def __call__(self, question: bytes, timeout: float) -> bytes:
+        self._kept.append(question)
+        fate = self.chance.random()
+        if fate < 0.2:
+            raise Unreachable("the question is lost")
+        if fate < 0.3:
+            self._carried(self.chance.choice(self._kept), timeout)  # an old one comes again, before this one
+        answer = self._carried(question, timeout)
+        if fate < 0.4:
+            self._carried(question, timeout)
+        if fate < 0.6:
+            raise Unreachable("the answer is cut off")
+        return answer
+
+
+def settle_something(field: Field, chance: random.Random, number: int) -> None:
+    name, hospital = chance.choice([(HERE, HOSPITAL_A), (THERE, HOSPITAL_FAR)])
+    place = field.places[name]
+    settled = place.settle(hospital, box(1 + number % 40), order=f"O{number}", person=f"p{number}")
+    if settled.settlement and chance.random() < 0.2:
+        place.cancel(hospital, settled.settlement)
+
+
+def test_what_is_lost_repeated_late_or_begun_again_changes_nothing(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Small slices and pages, so that there are many of them.
+    monkeypatch.setattr(province, "EVENTS_MAX", 7)
+    monkeypatch.setattr(province, "PAGE", 5)
+    monkeypatch.setattr(following, "PAGE", 11)
+    wire = BadWire(field, 1)
+    carried = field.carry
+    monkeypatch.setattr(field, "carry", wire)
+    for number in range(60):
+        settle_something(field, wire.chance, number)
+        for name, relay in list(field.relays.items()):
+            with contextlib.suppress(Unreachable, Again):
+                relay.step()
+            if wire.chance.random() < 0.1:
+                field.connect(name)  # its process was killed and began again
+        field.follower.step()
+        if wire.chance.random() < 0.1:
+            field.follower = following.Follower(field.center.node)
+    monkeypatch.setattr(field, "carry", carried)
+    for name in field.places:
+        field.connect(name)
+    field.settle_down()
+    assert len(field.center.events()) > 100
+    assert faults(field) == []
+
+
+def test_an_append_larger_than_a_slice_is_shipped_in_parts_and_gone_on_with_after_a_kill(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(province, "EVENTS_MAX", 10)
+    rows = [{"code": box(number), "lot": "L1"} for number in range(1, 96)]
+    field.places[HERE].table("M00000000001", "produced", *rows)
+    for _ in range(4):
+        field.connect(HERE)
+        field.relays[HERE].step()
+    field.connect(HERE)
+    field.settle_down()
+    assert faults(field) == []
+    assert sum(event.kind == "produced" for event in field.center.events("trace20:")) == 95
+
+
+def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
+    """The next slice of a province, changed by somebody who has its key."""
+    relay, place = field.relays[HERE], field.places[HERE]
+    relay._connect()
+    assert relay._state is not None
+    assert relay._feed is not None
+    pending = relay._next(relay._state, relay._feed)
+    assert pending is not None
+    body = msgspec.msgpack.encode(change(msgspec.msgpack.decode(pending.body, type=Slice)))
+    head = Head(sender=HERE, what="slice", at=field.now, content="")
+    raw = field.nation.answer(read(written(place.node.signer, head, body)))
+    return msgspec.msgpack.decode(read(raw).body, type=Answer)
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (lambda one: msgspec.structs.replace(one, number=one.number + 1), "out_of_order"),
+        (lambda one: msgspec.structs.replace(one, before="0" * 64), "out_of_order"),
+        (lambda one: msgspec.structs.replace(one, number=1, before=""), "taken"),
+        (lambda one: msgspec.structs.replace(one, events=slices.EVENTS_MAX + 1), "too_large"),
+        (lambda one: one, ""),
+    ],
+)
+def test_a_slice_that_was_dropped_reordered_or_repeated_under_another_form_is_seen(
+    field: Field, change: Callable[[Slice], Slice], refused: str
+) -> None:
+    field.places[HERE].settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    field.places[HERE].settle(HOSPITAL_A, box(2), order="O2")
+    before = len(field.center.events())
+    assert resent(field, change).refused == refused
+    assert (len(field.center.events()) == before) == bool(refused)
+
+
+def test_a_gap_in_a_history_is_refused(field: Field) -> None:
+    field.places[HERE].settle(HOSPITAL_A, box(1))
+    field.settle_down()
+
+    def with_gap(one: Slice) -> Slice:
+        [event, *_] = slices.read_events(one).events
+        packed, size = slices.packed_events([msgspec.structs.replace(event, sequence=event.sequence + 1)])
+        return msgspec.structs.replace(one, packed=packed, size=size, events=1)
+
+    field.places[HERE].sell(HOSPITAL_A, box(1), person="person 9")
+    assert resent(field, with_gap).refused == "gap"
+
+
+def test_only_a_registered_key_speaks_and_only_the_nation_is_believed(field: Field) -> None:
+    stranger, head = Signer.new(), Head(sender=HERE, what="state", at=field.now, content="")
+    with pytest.raises(Stranger, match="not signed"):
+        field.nation.answer(read(written(stranger, head, b"\xc0")))
+    with pytest.raises(Stranger, match="no province"):
+        field.nation.answer(read(written(stranger, msgspec.structs.replace(head, sender="99"), b"\xc0")))
+    signer = field.places[HERE].node.signer
+    message = read(written(signer, head, b"\xc0"))
+    assert field.nation.answer(message)
+    with pytest.raises(Stranger):
+        field.nation.answer(Message(message.signed, message.signature, b"\x01"))
+    # A second key beside the first, then the first is taken out.
+    register(field.center.node, HERE, stranger.public)
+    end_key(field.center.node, HERE, signer.public)
+    fresh = nation.Nation(field.center.node)
+    assert fresh.answer(read(written(stranger, head, b"\xc0")))
+    with pytest.raises(Stranger):
+        fresh.answer(message)
+    # What answers with another key than the nation's, or to another question, is not believed.
+    relay = field.relays[THERE]
+    answer = Answer(state=nation.State())
+    for signed_by, answers in ((stranger, None), (field.center.node.signer, "of another question")):
+
+        def impostor(question: bytes, _: float, by: Signer = signed_by, to: str | None = answers) -> bytes:
+            told = Head(sender="nation", what="state", at=0, content="", answers=to or read(question).mark)
+            return written(by, told, msgspec.msgpack.encode(answer))
+
+        relay.link._post = impostor  # type: ignore[attr-defined]
+        with pytest.raises(Unreachable, match="has not signed"):
+            relay.step()
+
+
+def test_a_province_that_was_restored_from_an_older_copy_stops_with_words(field: Field, tmp_path: Path) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    here.node.journal.copy(tmp_path / "older")
+    here.settle(HOSPITAL_A, box(2), order="O2")
+    field.settle_down()
+    here.node.close()
+    shutil.rmtree(tmp_path / HERE / "journal")
+    (tmp_path / "older").rename(tmp_path / HERE / "journal")
+    field.places[HERE] = Place(tmp_path / HERE, field.clock)
+    field.connect(HERE)
+    with pytest.raises(Stopped, match="restored from an older copy"):
+        field.relays[HERE].step()
+    # Others have written on meanwhile: still no end of its feed that the nation knows.
+    for number in range(3, 9):
+        assert field.places[HERE].settle(HOSPITAL_A, box(number), order=f"O{number}").verdict == "pay"
+    with pytest.raises(Stopped, match="restored from an older copy"):
+        field.relays[HERE].step()
+
+
+def test_a_node_that_names_persons_otherwise_and_a_protocol_of_tomorrow_are_refused_with_words(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(province, "person_mark", lambda _: "other")
+        with pytest.raises(Stopped, match="names persons otherwise"):
+            field.relays[HERE].step()
+    with monkeypatch.context() as patch:
+        patch.setattr("suyuan.relay.link.PROTOCOL", 2)
+        field.places[HERE].settle(HOSPITAL_A, box(1))
+        with pytest.raises(Stopped, match="protocol 1, the province 2: bring the older"):
+            field.relays[HERE].step()
+    field.settle_down()
+    assert faults(field) == []
+
+
+def test_a_clock_that_is_far_off_is_told_and_facts_are_shipped_all_the_same(field: Field) -> None:
+    field.places[HERE].settle(HOSPITAL_A, box(1))
+    field.relays[HERE].ship()
+    behind = field.places[HERE].node.ledger.clock
+    field.relays[HERE].link._clock = lambda: behind() - 3_600_000_000  # type: ignore[attr-defined]
+    field.places[HERE].settle(HOSPITAL_A, box(2), order="O2")
+    assert field.relays[HERE].ship()
+    with pytest.raises(Stopped, match="clocks"):
+        field.relays[HERE].step()
+
+
+class TestVersions:
+    def told(self, *raw: bytes) -> slices.Told:
+        body = msgspec.msgpack.encode([msgspec.Raw(one) for one in raw])
+        packed, size = slices.zlib.compress(body), len(body)
+        one = Slice(number=1, before="", position="", last="", events=len(raw), size=size, packed=packed)
+        return slices.read_events(one)
+
+    def fields(self) -> list[object]:
+        event = Event(1, "id", "sold", "trace20:1", 1, 5, 6, "H1", detail={"reason": "x"})
+        plain: list[object] = msgspec.msgpack.decode(encoder.encode(event))
+        return plain
+
+    def test_an_event_from_before_there_was_an_origin_reads_as_of_today(self) -> None:
+        [event] = self.told(msgspec.msgpack.encode(self.fields()[:-1])).events
+        assert (event.kind, event.origin) == ("sold", "")
+
+    def test_fields_of_tomorrow_are_kept_with_the_slice_and_the_event_is_read(self) -> None:
+        told = self.told(msgspec.msgpack.encode([*self.fields(), "new", 7]))
+        assert (told.events[0].kind, told.beyond) == ("sold", [["id", ["new", 7]]])
+
+    @pytest.mark.parametrize(("place", "value"), [(2, "teleported"), (0, 2)])
+    def test_a_kind_or_a_record_of_tomorrow_is_kept_whole_in_its_place(self, place: int, value: object) -> None:
+        fields = self.fields()
+        fields[place] = value
+        told = self.told(msgspec.msgpack.encode(fields), msgspec.msgpack.encode(self.fields()))
+        [unknown, known] = told.events
+        assert (unknown.kind, unknown.key, unknown.sequence, known.kind) == ("relayed", "trace20:1", 1, "sold")
+        assert unknown.detail["event"] == fields
+
+    def test_the_nation_takes_a_fact_of_a_kind_it_does_not_know_and_goes_on(self, field: Field) -> None:
+        place, relay = field.places[HERE], field.relays[HERE]
+        place.settle(HOSPITAL_A, box(1))
+        [event] = place.history(f"trace20:{box(1)}")
+        tomorrow: list[object] = msgspec.msgpack.decode(encoder.encode(event))
+        tomorrow[2] = "teleported"
+
+        def renamed(one: Slice) -> Slice:
+            raws = msgspec.msgpack.decode(slices.unpacked(one.packed, one.size), type=list[msgspec.Raw])
+            changed = [
+                msgspec.Raw(msgspec.msgpack.encode(tomorrow)) if bytes(raw) == encoder.encode(event) else raw
+                for raw in raws
+            ]
+            body = msgspec.msgpack.encode(changed)
+            return msgspec.structs.replace(one, packed=slices.zlib.compress(body), size=len(body))
+
+        assert not resent(field, renamed).refused
+        [kept] = field.center.history(f"trace20:{box(1)}")
+        assert (kept.kind, kept.detail["kind"], province_of(kept)) == ("relayed", "teleported", HERE)
+        while field.follower.step():
+            pass
+        assert relay is field.relays[HERE]
+
+    def test_what_is_damaged_or_too_large_is_no_slice(self) -> None:
+        packed = slices.zlib.compress(msgspec.msgpack.encode([1]))
+        for size, data in ((3, packed), (1, packed), (2, b"x"), (slices.UNPACKED_BYTES_MAX + 1, packed), (2, packed)):
+            one = Slice(number=1, before="", position="", last="", events=1, size=size, packed=data)
+            with pytest.raises(slices.Unreadable):
+                slices.read_events(one)
