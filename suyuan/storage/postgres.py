@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from suyuan.storage.postgres_connections import (
     refusal,
     said_by,
 )
-from suyuan.storage.postgres_plan import SEPARATOR, Plan, code_of, copied, is_key
+from suyuan.storage.postgres_plan import SEPARATOR, Plan, code_of, is_key
 from suyuan.storage.postgres_position import Stand, foreign, packed_position, stand_in
+from suyuan.storage.postgres_rows import COPY_ROWS_MIN, copy_events, insert_events, insert_rest
 from suyuan.storage.postgres_rules import faults
 from suyuan.storage.postgres_schema import close_tables, current_era, notes, open_tables, prepare
 from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
@@ -33,12 +33,6 @@ from suyuan.storage.seen import SeenSequences
 
 TAIL_EVENTS = 64
 """So many of a history are read at once; the older ones when somebody asks."""
-
-COPY_ROWS_MIN = 400
-"""From so many rows on COPY is quicker than rows of values (measured, decision 14)."""
-
-VALUES_ROWS_MAX = 500
-"""Rows in one statement."""
 
 PAGE_KEYS = 1_000
 
@@ -61,8 +55,6 @@ SELECT count(*) FROM unnest(string_to_array(%s, E'\\x02'), string_to_array(%s, '
 JOIN journal.event AS e ON e.code = k.code AND e.sequence = k.sequence
 """
 _OLDER = "SELECT data FROM journal.event WHERE code = %s AND sequence <= %s ORDER BY sequence"
-_COPY = "COPY journal.event (code, sequence, data) FROM STDIN (FORMAT BINARY)"
-
 _HORIZON = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 """Every transaction with a smaller number has ended: what it wrote is seen by now, and nothing can come before it."""
 
@@ -95,11 +87,6 @@ _OUTCOME = """
 SELECT (SELECT batch FROM journal.feed WHERE era = %(era)s AND transaction = %(transaction)s AND ordinal = 1),
        CASE WHEN %(transaction)s < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
             THEN pg_xact_status(%(transaction)s::text::xid8) END
-"""
-_CLOSE_DEADLINES = """
-DELETE FROM journal.deadline WHERE code = ANY (%(codes)s) AND (code, sequence, due) IN (
-    SELECT * FROM unnest(%(codes)s::text[], %(sequences)s::integer[], %(times)s::bigint[])
-)
 """
 _DUE = "SELECT due, code, sequence FROM journal.deadline WHERE due <= %s ORDER BY due, code, sequence LIMIT %s"
 _KEYS_UP_TO = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s AND code < %s LIMIT %s"
@@ -293,15 +280,14 @@ class PostgresJournal(GroupCommit):
             if len(plan.events) < COPY_ROWS_MIN:
                 with connection.pipeline():
                     checks = self._checks(connection, plan)
-                    inserted = _insert_events(connection, plan)
-                    feed = _insert_rest(connection, plan, self._era)
+                    inserted = insert_events(connection, plan)
+                    feed = insert_rest(connection, plan, self._era)
                 right = all(check() for check in checks) and sum(one.rowcount for one in inserted) == len(plan.events)
             else:
                 right = all(check() for check in self._checks(connection, plan))
                 if right:
-                    with connection.cursor().copy(_COPY) as copy:
-                        copy.write(copied(plan.events))
-                    feed = _insert_rest(connection, plan, self._era)
+                    copy_events(connection, plan)
+                    feed = insert_rest(connection, plan, self._era)
             if right:
                 return int(feed.fetchall()[0][0]) if feed is not None else 0
         except psycopg.errors.UniqueViolation:
@@ -507,45 +493,6 @@ class StoredHistory(msgspec.Struct, gc=False):
         """All events, oldest first; reads what was not read yet."""
         tail, before = self.tail, self._rows[0][0] - 1 if self._rows else 0
         return [*packed_events(self._older(self._key, before)), *tail] if before else tail
-
-
-def _insert_events(connection: Connection, plan: Plan) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
-    """Rows of values; an event that is there already is left out, which the number of rows tells."""
-    return [
-        connection.execute(_values("event (code, sequence, data)", "(%s, %s, %s)", len(rows)), _flat(rows))
-        for rows in _parts(plan.events)
-    ]
-
-
-def _insert_rest(connection: Connection, plan: Plan, era: int) -> "psycopg.Cursor[tuple[Any, ...]] | None":
-    """The feed, deadlines and documents of a plan; answers the cursor that has the number of the transaction."""
-    feed = None
-    for batches in _parts(plan.batches):
-        row = f"({era}, pg_current_xact_id()::text::bigint, %s, %s, %s, %s)"
-        statement = _values("feed (era, transaction, ordinal, batch, events, data)", row, len(batches), "")
-        feed = connection.execute(statement + b" RETURNING transaction", _flat(batches))
-    for deadlines in _parts(sorted((key, sequence, time) for time, key, sequence in plan.opened)):
-        connection.execute(_values("deadline (code, sequence, due)", "(%s, %s, %s)", len(deadlines)), _flat(deadlines))
-    if plan.closed:
-        times, codes, sequences = map(list, zip(*plan.closed, strict=True))
-        connection.execute(_CLOSE_DEADLINES, {"codes": codes, "sequences": sequences, "times": times})
-    for documents in _parts(sorted(plan.documents.items())):
-        connection.execute(_values("document (digest, data)", "(%s, %s)", len(documents)), _flat(documents))
-    return feed
-
-
-def _values(into: str, row: str, count: int, otherwise: str = " ON CONFLICT DO NOTHING") -> bytes:
-    return f"INSERT INTO journal.{into} VALUES {', '.join([row] * count)}{otherwise}".encode()  # noqa: S608  our own
-
-
-def _flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    return [value for row in rows for value in row]
-
-
-def _parts(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(rows)
-    while part := list(islice(rest, VALUES_ROWS_MAX)):
-        yield part
 
 
 def _unusable(name: str, error: psycopg.Error) -> JournalRefusal:

@@ -38,7 +38,7 @@ def statements() -> Iterator[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value
             elif isinstance(node, ast.JoinedStr):
-                text = "".join(one.value if isinstance(one, ast.Constant) else "…" for one in node.values)
+                text = "".join(str(one.value) if isinstance(one, ast.Constant) else "…" for one in node.values)
             if SQL.search(text):
                 yield text
 
