@@ -12,11 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from suyuan.lake.columns import TEXTS
+import polars as pl
+
+from suyuan.lake.columns import SCHEMA, SCHEMA_OF_ROWS, TEXTS, Frames, unpacked
 from suyuan.lake.lake import Lake
 from suyuan.lake.manifest import EventFile, Sealed
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
-from suyuan.lake.segment import file_hash
+from suyuan.lake.segment import CHUNK, file_hash
 from suyuan.ledger.events import Event, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.proof.chain import BEGINNING
@@ -208,7 +210,10 @@ class _Window:
             for at, found in enumerate(hashes)
             if found != leaves[at] and not self._is(events[at], segment.first + at, leaves[at])
         ]
-        if not differ and (len(events) == segment.events or feed.broken):
+        if not differ and len(events) == segment.events:
+            yield from _column_faults(self._lake, segment, events)
+            return
+        if not differ and feed.broken:
             return
         if len(events) == segment.events and _root_of(hashes, leaves, differ) == segment.line.root:
             return  # the journal is as it was sealed; the file of leaves is not, which is told already
@@ -292,6 +297,43 @@ class _Window:
     def _is(self, event: Event, number: int, found: bytes) -> bool:
         """Whether this is the event of the leaf; a place may have become one that is not told, or one that is."""
         return any(leaf(event, number, self._secrets.salt_key, hidden=each).hash == found for each in (False, True))
+
+
+def _column_faults(lake: Lake, segment: Sealed, events: Sequence[Event]) -> Iterator[Finding]:
+    """Rows of the columns that say something else than the events which they were made from."""
+    files = [file for file in lake.manifest().files if file.segments[0] <= segment.number <= file.segments[1]]
+    if not files or any(file.schema != SCHEMA for file in files):
+        return  # dropped by retention, or written with fewer columns
+    frames = Frames()
+    for at in range(0, len(events), CHUNK):
+        part = events[at : at + CHUNK]
+        columns, _ = unpacked(len(part), b"".join(map(encoder.encode, part)))
+        frames.add(len(part), columns)
+    expected = _plain(frames.rows(segment.first))
+    within = pl.col("feed").is_between(segment.first, segment.first + segment.events - 1)
+    try:
+        found = pl.concat([_plain(pl.read_parquet(lake.folder / file.name).filter(within)) for file in files])
+    except (OSError, pl.exceptions.PolarsError):
+        return  # told already
+    found = found.sort("key", "feed")
+    if found.equals(expected):
+        return
+    where = f"the columns ({files[0].name})"
+    gone = expected.filter(~pl.col("feed").is_in(found["feed"].implode()))
+    for row in gone.iter_rows(named=True):
+        yield Finding(f"{row['key']} event {row['sequence']}", f"is missing from {where}")
+    kept = expected.join(found.select("feed"), "feed", "semi").sort("feed").iter_rows(named=True)
+    rows = found.unique("feed").sort("feed").iter_rows(named=True)
+    for row, was in zip(rows, kept, strict=True):
+        names = [name for name in was if row[name] != was[name]]
+        if names:
+            told = "; ".join(f"{name} is {row[name]!r} and should be {was[name]!r}" for name in names)
+            yield Finding(f"{was['key']} event {was['sequence']}", f"altered in {where}: {told}")
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns in their order, texts as texts."""
+    return frame.select(list(SCHEMA_OF_ROWS)).cast(pl.Schema(SCHEMA_OF_ROWS))
 
 
 def _history_faults(journal: Journal, feed: _Feed) -> tuple[int, list[Finding]]:

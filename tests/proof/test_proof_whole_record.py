@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import polars as pl
 import pytest
 from proven_node import MOMENT, Batches, change_feed, change_history, flip, key, opened, sealed_node
 
 from suyuan.lake.manifest import write_manifest
+from suyuan.lake.segment import file_hash
 from suyuan.lake.verification import Checked, checkpoint_faults
 from suyuan.ledger.events import Event
 from suyuan.proof.verifier import ED25519, Key
@@ -147,6 +149,23 @@ def test_a_flipped_byte_in_any_checkpoint_is_named(folder: Path) -> None:
             assert [finding.where for finding in found] == ["checkpoint 2"], at
             flip(path, at)
         assert not list(checkpoint_faults(node.checkpoints, segments, signers))
+
+
+@pytest.mark.parametrize("dropped_row", [False, True])
+def test_columns_that_were_altered_with_their_hash_are_named(folder: Path, *, dropped_row: bool) -> None:
+    with opened(folder) as node:
+        manifest = node.lake.manifest()
+        file = manifest.files[1]
+        path = node.lake.folder / file.name
+        frame, mine = pl.read_parquet(path), pl.col("key") == key(15)
+        changed = frame.with_columns(actor=pl.when(mine).then(pl.lit("P1")).otherwise(pl.col("actor")))
+        (frame.filter(~mine) if dropped_row else changed).write_parquet(path)
+        manifest.files[1] = msgspec.structs.replace(file, sha256=file_hash(path))
+        write_manifest(node.lake.folder, manifest)
+    [found] = told(folder)
+    assert found.startswith(f"{key(15)} event 1: ")
+    what = "is missing from the columns" if dropped_row else "actor is 'P1' and should be 'P44010000001'"
+    assert what in found
 
 
 def test_a_lost_leaf_file_and_a_lost_parquet_file_are_named(folder: Path) -> None:
