@@ -461,11 +461,16 @@ class Node:
 
         return take(self.desk, document, by)
 
-    def take_all(self, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
+    def take_all(
+        self,
+        documents: Iterable[Document],
+        by: str = "",
+        failed: Callable[[Document, Exception], Outcome] | None = None,
+    ) -> Iterator[tuple[Document, Outcome]]:
         """Take documents in, one after the other (`intake.take_all`)."""
         from suyuan.intake import take_all  # noqa: PLC0415  as for the desk
 
-        return take_all(self.desk, documents, by)
+        return take_all(self.desk, documents, by, failed)
 
     def take_time(self) -> int:
         """Write what has fallen due (`intake.take_time`); nothing in a rehearsal."""

@@ -10,7 +10,7 @@ import cyclopts
 
 from suyuan.cli.output import DEFAULT_FOLDER, By, Folder, Format, print_json, print_table, say
 from suyuan.cli.progress import Progress
-from suyuan.cli.writing import FaultsShown, node_to_write
+from suyuan.cli.writing import FaultsShown, KeptApart, node_to_write
 from suyuan.formats.document import Document
 from suyuan.formats.reading import open_documents
 from suyuan.formats.rejects import Rejects
@@ -38,7 +38,9 @@ def ingest(
         Rejects(rejects) if rejects else nullcontext() as out,
         Progress(files, quiet=format == "json") as progress,
     ):
-        for document, outcome in node.take_all(_documents(files, by), by):
+        apart = KeptApart(node, by)
+        for document, outcome in node.take_all(_documents(files, by), by, apart.failed):
+            apart.look(document)
             summary.add(document, outcome)
             faults.show(document, outcome)
             if out is not None:

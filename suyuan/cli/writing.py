@@ -28,6 +28,36 @@ def node_to_write(folder: Path, *, dry_run: bool) -> Iterator[Node]:
         yield node
 
 
+class KeptApart:
+    """What our own code fails on goes into the node's quarantine, and the rest of the files goes on."""
+
+    def __init__(self, node: Node, by: str) -> None:
+        self._node = node
+        self._by = by
+
+    def look(self, document: Document) -> None:
+        """Keep a document on which its reader failed."""
+        if document.crash is not None:
+            self._keep(document.format, "read", document.raw, document, document.crash)
+
+    def failed(self, document: Document, error: Exception) -> Outcome:
+        """Keep a document on which the decision failed; what is no fault of ours is raised as it was."""
+        from suyuan.formats.faults import refusal  # noqa: PLC0415  loaded only when something went wrong
+        from suyuan.formats.keeping import packed_document  # noqa: PLC0415
+        from suyuan.portals.failing import is_poison  # noqa: PLC0415
+
+        if not is_poison(error):
+            raise error
+        self._keep("document", "take", packed_document(document), document, error)
+        return Outcome(fatal=refusal("crashed"), problems=document.problems)
+
+    def _keep(self, door: str, step: str, content: bytes, document: Document, error: Exception) -> None:
+        if self._node.ledger.rehearsing:
+            return
+        number = self._node.quarantine.keep(door, step, content, document.institution or self._by, error)
+        warn(f"the program itself failed on a message: suyuan quarantine show {number}")
+
+
 class FaultsShown:
     """Faults of an upload on the terminal: the first of them, and how many more there are."""
 

@@ -30,6 +30,8 @@ class Document(msgspec.Struct, kw_only=True):
     """Why nothing of it could be read; then there are no records."""
     first_line: int = 0
     """For a part of a file of lines: the number, from 1, of the first line of `raw` that is no header."""
+    crash: Exception | None = None
+    """What our own reader failed with; then `fatal` says so, and `raw` is to be kept apart."""
     batch: bool = False
     """True for the A variants, whose rows are answered one by one."""
 

@@ -29,6 +29,8 @@ FAULTS: tuple[Fault, ...] = (
           "请重新上传"),
     Fault("unreadable", "The file cannot be read", "文件无法读取", "Check the path and the permissions.",
           "请检查文件"),
+    Fault("crashed", "Our own program failed on it; it is kept apart, and the operator is told",
+          "程序处理时出错，已封存待查", "Go on with the others.", "请继续上传其他内容"),
     Fault("not_text", "The bytes are neither UTF-8 nor GBK text", "编码不是UTF-8或GBK",
           "Save it as UTF-8 text.", "请以UTF-8编码保存"),
     Fault("not_json", "It is not JSON", "不是有效的JSON", "Check the place named.", "请检查JSON格式"),

@@ -9,6 +9,7 @@ from suyuan.ledger.scan import Problem, Scan
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 
 _KINDS: dict[str, type[Any]] = {"scan": Scan, "claim": Claim, "fee_line": FeeLine, "undo": Undo}
+_APART = frozenset({"records", "problems", "crash"})
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -26,9 +27,7 @@ _decoder = msgspec.msgpack.Decoder(_Kept)
 
 def packed_document(document: Document) -> bytes:
     """The document with all that was read of it."""
-    fields = {
-        name: getattr(document, name) for name in document.__struct_fields__ if name not in {"records", "problems"}
-    }
+    fields = {name: getattr(document, name) for name in document.__struct_fields__ if name not in _APART}
     records = [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in document.records]
     return _encode(_Kept(fields, document.problems, records))
 

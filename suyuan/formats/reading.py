@@ -1,6 +1,6 @@
 """Any file as documents: a message, lines of messages, an EPCIS document, a table; told apart by what is in it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -126,11 +126,21 @@ def _message_lines(stream: Iterable[bytes]) -> Iterator[Document]:
         elif not line.strip():
             continue
         elif any(mark in line for mark in _EPCIS_MARKS):
-            document = epcis.read(line)
+            document = _read_apart("epcis", epcis.read, line)
         else:
-            document = nhsa.read(line)
+            document = _read_apart("nhsa", nhsa.read, line)
         document.first_line = chunk.first
         yield document
+
+
+def _read_apart(name: str, read: Callable[[bytes], Document], line: bytes) -> Document:
+    """One message of many: where our own reader fails on it, the others go on."""
+    try:
+        return read(line)
+    except UnreadableError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, it is of this message
+        return Document(format=name, raw=line, fatal=refusal("crashed"), crash=error)
 
 
 def _one_value(raw: bytes, name: str, by: str, kind: str, chunk_rows: int) -> Iterator[Document]:

@@ -50,7 +50,13 @@ def read(
                 yield Document(format="table", institution=by, fatal=f"{where}{error}", raw=b"\n".join(chunk.lines[:1]))
                 return
         if chunk.lines:
-            yield table.document(chunk)
+            try:
+                yield table.document(chunk)
+            except UnreadableError:
+                raise
+            except Exception as error:  # noqa: BLE001  our own fault on these lines; the others go on
+                raw = table.head() + b"\n".join(chunk.lines) + b"\n"
+                yield Document(format="table", institution=by, raw=raw, fatal=refusal("crashed"), crash=error)
     if table is None:
         yield Document(format="table", institution=by, fatal=refusal("empty"))
 

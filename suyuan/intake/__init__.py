@@ -1,6 +1,6 @@
 """The story of an upload: who speaks, what each code is, what it means, one durable append, one answer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from suyuan.formats.document import Document, Outcome
@@ -32,20 +32,41 @@ def take_together(desk: Desk, documents: Iterable[tuple[Document, str]]) -> list
     return store_together(desk, [_prepared(desk, document, by) for document, by in documents])
 
 
-def take_all(desk: Desk, documents: Iterable[Document], by: str = "") -> Iterator[tuple[Document, Outcome]]:
-    """Take documents in one after the other; the next is read and prepared while this one is being stored."""
+def take_all(
+    desk: Desk,
+    documents: Iterable[Document],
+    by: str = "",
+    failed: Callable[[Document, Exception], Outcome] | None = None,
+) -> Iterator[tuple[Document, Outcome]]:
+    """Take documents in one after the other; the next is read and prepared while this one is being stored.
+
+    `failed` answers for a document on which our own code failed, or raises what it is given; without it that ends all.
+    """
     with ThreadPoolExecutor(1, "prepare") as ahead:
         rest = iter(documents)
 
         def prepare_next() -> tuple[Document, Upload | Outcome] | None:
             document = next(rest, None)
-            return None if document is None else (document, upload_of(desk, document, by))
+            if document is None:
+                return None
+            try:
+                return document, upload_of(desk, document, by)
+            except Exception as error:
+                if failed is None:
+                    raise
+                return document, failed(document, error)
 
         waiting = ahead.submit(prepare_next)
         while (prepared := waiting.result()) is not None:
             waiting = ahead.submit(prepare_next)
             document, upload = prepared
-            yield document, _store(desk, upload)
+            try:
+                outcome = _store(desk, upload)
+            except Exception as error:
+                if failed is None:
+                    raise
+                outcome = failed(document, error)
+            yield document, outcome
 
 
 def upload_of(desk: Desk, document: Document, by: str) -> Upload | Outcome:

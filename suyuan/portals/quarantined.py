@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec import MsgspecError
 
-from suyuan.formats import epcis, nhsa
+from suyuan.formats import epcis, nhsa, tables
 from suyuan.formats.api.documents import SHAPES, read, read_cancel, read_claim, read_reversal
 from suyuan.formats.document import Document
 from suyuan.formats.faults import UnreadableError
@@ -21,6 +21,7 @@ READERS: dict[str, Callable[[bytes], Document]] = {
     "document": unpacked_document,
     "nhsa": nhsa.read,
     "epcis": epcis.read,
+    "table": lambda raw: next(tables.read([raw], chunk_rows=1 << 30)),
     "api/claim": partial(read_claim, advice=False),
     "api/advice": partial(read_claim, advice=True),
     "api/reversal": read_reversal,

@@ -14,6 +14,7 @@ from story import PHARMACY_P
 from suyuan.cli import run
 from suyuan.formats import nhsa
 from suyuan.intake import upload as upload_module
+from suyuan.intake.claims import take_claim
 from suyuan.intake.scans import take_scan
 from suyuan.ledger.ledger import Books
 from suyuan.node import Node
@@ -140,3 +141,38 @@ def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_p
     assert run(["quarantine", "list", "--dir", str(folder)]) == 0
     with Node.open(folder) as again:
         assert [line.reason for line in again.audit.lines()] == ["ticket 7", "dropped"]
+
+
+def test_the_command_line_keeps_apart_what_fails_and_goes_on_with_the_rest(
+    tmp_path: Path, poisoned: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = nhsa.read
+
+    def crashes(raw: bytes, infno: str = "") -> Any:
+        if b"CRASH" in raw:
+            raise IndexError("no such row")
+        return read(raw, infno)
+
+    poisoned.setattr(nhsa, "read", crashes)
+    row = {"feedetl_sn": "1", "trdn_flag": "0", "min_prcunt_type": "2"}
+    lines = []
+    for number, code in enumerate(("82345670000000000001", POISON, "82345670000000000002", "CRASH")):
+        data = {"psn_no": "1", "mdtrt_id": f"V{number}", "chrg_bchno": f"O{number}", "medfee_sumamt": 10}
+        told = {"data": data, "drug_trac_info": [{**row, "drug_trac_codg": code}]}
+        lines.append(json.dumps({"infno": "2207", "msgid": f"M{number}", "fixmedins_code": PHARMACY_P, "input": told}))
+    (tmp_path / "messages.jsonl").write_text("\n".join(lines))
+    poisoned.setattr(upload_module, "take_claim", _failing_claim)
+    assert run(["ingest", str(tmp_path / "messages.jsonl"), "--dir", str(tmp_path / "shop")]) == 1
+    assert capsys.readouterr().err.count("the program itself failed on a message") == 2
+    poisoned.undo()
+    with Node.open(tmp_path / "shop") as node:
+        assert [(kept.step, kept.by) for kept in node.quarantine.all()] == [("take", PHARMACY_P), ("read", "")]
+        assert len(list(node.journal.keys("trace20:"))) == 2
+        assert retry(node, 1) == "1 was taken: 1 records"
+        assert len(list(node.journal.keys("trace20:"))) == 3
+
+
+def _failing_claim(books: Books, prepared: Any, **more: Any) -> Any:
+    if POISON in str(prepared.claim.lines):
+        raise ZeroDivisionError("no unit in the box")
+    return take_claim(books, prepared, **more)

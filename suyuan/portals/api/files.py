@@ -133,6 +133,9 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
 async def _outcome(request: Request, desk: Desk | None, document: Document) -> Outcome:
     site, caller = site_of(request), caller_of(request)
     document.software = document.software or caller.software
+    if document.crash is not None:
+        keep = site.node.quarantine.keep
+        await run_in_threadpool(keep, document.format, "read", document.raw, caller.party, document.crash)
     if document.fatal:
         return Outcome(fatal=document.fatal, problems=document.problems)
     if desk is None:
