@@ -84,6 +84,24 @@ def http(
 
 
 @app.command
+def lake(
+    *,
+    events: Annotated[int, cyclopts.Parameter(help="Events in the journal that is sealed.")] = 5_000_000,
+    scratch: Annotated[Path | None, cyclopts.Parameter(help="Where the node of the bench is made and removed.")] = None,
+    format: Format = "table",  # noqa: A002  the option's name
+) -> int:
+    """Measure sealing: the journal's feed into the lake, the stages of it, questions over the lake.
+
+    Exit code 1 where a budget is not met. Nothing else should run on the machine meanwhile.
+    """
+    if events < 1:
+        raise cyclopts.ValidationError(msg=f"--events is {events}; it must be at least 1")
+    from suyuan.bench.lake import run  # noqa: PLC0415  loads everything
+
+    return _show(run(events, scratch, lambda words: warn(f"… {words}")), format)
+
+
+@app.command
 def cluster(
     *,
     database: Annotated[str, cyclopts.Parameter(help="An empty database, which stays filled: postgresql://…")],

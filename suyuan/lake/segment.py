@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,26 +55,29 @@ class Made(msgspec.Struct, array_like=True):
     """Of the Parquet file."""
     hashing: float = 0.0
     """Seconds of processor time that hashing took."""
-    seconds: float = 0.0
-    """Seconds of processor time that all of it took."""
 
 
 class SegmentMaker:
     """Makes one segment of the batches that it is given, in the order of the feed."""
 
-    def __init__(self, task: Task, clock: "Clock | None" = None) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
         self._hidden = frozenset(task.hidden)
         self._frames = Frames()
         self._leaves: list[bytes] = []
         self._waiting: list[bytes] = []
         self._count = 0
-        self._clock = clock or Clock()
+        self._hashing = _Clock()
 
     @property
     def events(self) -> int:
         """How many events it has been given."""
         return self._frames.count + self._count
+
+    @property
+    def leaf_seconds(self) -> float:
+        """Processor time that hashing took so far."""
+        return self._hashing.seconds
 
     def take(self, batches: Sequence[Batch]) -> None:
         """Take in the next batches."""
@@ -98,13 +102,13 @@ class SegmentMaker:
         )
         write_durably(Path(self._task.leaves_path), b"".join(self._leaves))
         sync(path)
-        with self._clock:
+        with self._hashing:
             root = root_of(self._leaves)
         arrived = frame["arrived"]
         earliest, latest = arrived.min(), arrived.max()
         assert isinstance(earliest, int), "a segment holds an event"
         assert isinstance(latest, int), "a segment holds an event"
-        return Made(len(frame), root, earliest, latest, path.stat().st_size, file_hash(path), self._clock.seconds)
+        return Made(len(frame), root, earliest, latest, path.stat().st_size, file_hash(path), self._hashing.seconds)
 
     def _unpack(self) -> None:
         if not self._count:
@@ -112,23 +116,25 @@ class SegmentMaker:
         count, events = self._count, b"".join(self._waiting)
         self._waiting, self._count = [], 0
         columns, stored = unpacked(count, events)
-        with self._clock:
+        with self._hashing:
             self._leaves += leaf.leaf_hashes(
                 _told(columns), stored, self._task.first + self._frames.count, self._task.salt_key, self._hidden
             )
         self._frames.add(count, columns)
 
 
-class Clock:
-    """Adds up processor time; the bench has one that measures."""
+class _Clock:
+    """Adds up the processor time that this thread spends inside it."""
 
-    seconds = 0.0
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._begun = 0.0
 
     def __enter__(self) -> None:
-        """Begin."""
+        self._begun = time.thread_time()
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        self.seconds += time.thread_time() - self._begun
 
 
 def _told(columns: Columns) -> leaf.Columns:

@@ -36,7 +36,7 @@ class Killer:
             self._count()
             sync(handle)
 
-        os.fsync = fsync  # type: ignore[assignment]  for this process alone
+        os.fsync = fsync  # type: ignore[assignment]  # for this process alone
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
