@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import Journal
 from suyuan.storage.memory import MemoryJournal
@@ -49,6 +51,10 @@ def opened(engine: str, path: Path, database: str = "") -> Journal:
         return PostgresJournal(database)
     if engine == "postgres as on a cluster":
         return PostgresJournal(database, _distributed=True)
+    if engine == "citus":
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS journal CASCADE")
+        return PostgresJournal(database, distribute=True)
     return MemoryJournal() if engine == "memory" else RocksJournal(path / "journal", block_cache_bytes=1 << 20)
 
 

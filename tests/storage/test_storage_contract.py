@@ -1,5 +1,6 @@
 """The contract of a journal, the same for every engine."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,13 @@ from suyuan.storage.refusals import JournalUnusable
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
 
 
-@pytest.fixture(params=["memory", "rocks", "postgres", "postgres as on a cluster"])
+@pytest.fixture(params=["memory", "rocks", "postgres", "postgres as on a cluster", "citus"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     database = request.getfixturevalue("database") if request.param.startswith("postgres") else ""
+    if request.param == "citus":
+        database = os.environ.get("SUYUAN_TEST_CITUS_DSN", "")
+        if not database:
+            pytest.skip("SUYUAN_TEST_CITUS_DSN names no cluster: the contract was NOT tested on Citus")
     journal = opened(request.param, tmp_path, database)
     yield journal
     journal.close()
