@@ -20,7 +20,7 @@ SHARES = {"api sale": 0.5, "nhsa sale": 0.15, "nhsa claim": 0.15, "check": 0.2}
 """Kind of request → its share of the load."""
 CLIENTS = 16
 """Connections of each kind."""
-BOXES_SPARE = 100_000
+BOXES_SPARE = 20_000
 
 CACHES = "block_cache_mb = 32\nwrite_buffer_mb = 32\n"
 """Full within a minute, so that what grows later is something else."""
