@@ -79,7 +79,7 @@ def _compared(
 def untold(provinces: Mapping[str, Sequence[Record]], nation: Sequence[Record]) -> list[str]:
     """Boxes that stand sold whole in several provinces and of which one of them, or the nation, was not told."""
     found = []
-    alerted = {name: _alerted(feed) for name, feed in {**provinces, "nation": nation}.items()}
+    alerted = {name: _alerted(name, feed) for name, feed in {**provinces, "nation": nation}.items()}
     for box, sellers in repeats(provinces).items():
         for name in [*sellers, "nation"]:
             others = [other for other in sellers if other != name]
@@ -114,12 +114,14 @@ def _take(standing: dict[int, Record], event: Record) -> None:
         standing.pop(event["corrects"], None)
 
 
-def _alerted(feed: Iterable[Record]) -> dict[str, list[set[str]]]:
-    """Box → the provinces that each alert about it names, by the evidence and by who raised it."""
+def _alerted(holder: str, feed: Iterable[Record]) -> dict[str, list[set[str]]]:
+    """Box → the provinces that each alert about it names: in the evidence, and by who raised it."""
     found: dict[str, list[set[str]]] = defaultdict(list)
     for event in feed:
         if event["kind"] == "alerted" and event["sequence"] == 1:
             detail = event["detail"]
-            sides = {detail.get("province"), (detail.get("earlier") or {}).get("province")}
-            found[detail["box"]].append({side for side in sides if side})
+            earlier = (detail.get("earlier") or {}).get("province")
+            if earlier:  # without it, both sides are in the province that raised it
+                raised_by = event["origin"].partition("/")[0] or holder
+                found[detail["box"]].append({earlier, detail.get("province") or raised_by})
     return found
