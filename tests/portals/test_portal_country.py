@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from portal import ADDRESS, ROOT
 from till import FSI
@@ -27,7 +28,7 @@ PROGRAM = Path(__file__).with_name("clocked_server.py")
 class KilledServer:
     """A server under the country's clock that is killed before, during or after every so many uploads."""
 
-    def __init__(self, home: Path, uploads: int, kills: int) -> None:
+    def __init__(self, home: Path, uploads: int, kills: int, settings: str = "") -> None:
         self.folder, self.clock = home / "node", home / "clock"
         self.home = home
         chance = random.Random(kills)
@@ -35,13 +36,16 @@ class KilledServer:
         self.chance = chance
         self.sent = self.killed = self.port = 0
         self.clock.write_bytes(bytes(8))
+        self.folder.mkdir()
+        (self.folder / "suyuan.toml").write_text(settings, encoding="utf-8")
         with Node.open(self.folder) as node:
             content = read_catalogue(home / "country")
             node.tables.save_catalogue(content)
             issued = {party.code: node.tables.create_credential(party.code) for party in content.parties}
             self.keys = {code: f"{key.id}.{key.secret}" for code, key in issued.items()}
         self.log = (home / "log").open("ab")
-        self.client = httpx.Client(timeout=60)
+        # A connection for each upload: with several workers it may come to any of them.
+        self.client = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
         self.start()
 
     def start(self) -> None:
@@ -53,8 +57,18 @@ class KilledServer:
         assert found, (self.home / "log").read_text()[-3000:]
         self.port = int(found[1].rpartition(":")[2])
 
+    def die(self) -> None:
+        """The whole server at once, workers and all."""
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.kill()
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+            psutil.wait_procs(children, 10)
+
     def kill(self) -> None:
-        self.process.kill()
+        self.die()
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -71,7 +85,7 @@ class KilledServer:
 
     def _send_to_the_dying(self, raw: bytes, by: str, kind: str) -> None:
         """The answer is never seen: the process dies some instant after the request was written."""
-        killer = threading.Timer(self.chance.uniform(0, 0.01), self.process.kill)
+        killer = threading.Timer(self.chance.uniform(0, 0.01), self.die)
         killer.start()
         with contextlib.suppress(httpx.TransportError):
             self._send(raw, by, kind)
@@ -105,9 +119,11 @@ def summary_of(answer: dict[str, Any]) -> dict[str, int]:
     return {name: summary[name] for name in ("read", "accepted", "repeated", "conflicts", "rejected")}
 
 
-def played_over_http(home: Path, seed: int, *, institutions: int, boxes: int, days: int, kills: int) -> Demonstration:
+def played_over_http(
+    home: Path, seed: int, *, institutions: int, boxes: int, days: int, kills: int, settings: str = ""
+) -> Demonstration:
     written = write_country(home / "country", seed, institutions=institutions, boxes=boxes, days=days, noise="high")
-    server = KilledServer(home, written.uploads, kills)
+    server = KilledServer(home, written.uploads, kills, settings)
     begun = time.monotonic()
     try:
         played = play(home / "country", server.take)
@@ -132,3 +148,11 @@ def test_a_country_played_over_http_is_audited_like_any_other(tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_country_whose_server_is_killed_20_times_comes_to_the_same_books(tmp_path: Path) -> None:
     assert_sound(played_over_http(tmp_path, 3, institutions=20, boxes=900, days=20, kills=20))
+
+
+@pytest.mark.slow
+def test_a_country_played_over_two_server_processes_on_a_database_comes_to_the_same_books(
+    tmp_path: Path, database: str
+) -> None:
+    settings = f'database = "{database}"\nworkers = 2\n'
+    assert_sound(played_over_http(tmp_path, 4, institutions=20, boxes=300, days=14, kills=2, settings=settings))
