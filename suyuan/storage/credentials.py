@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from suyuan.ledger.privacy import Privacy, SealBroken
 
@@ -19,6 +21,9 @@ KINDS = ("key", "sm2", "network")
 for old clients that cannot sign; good for the NHSA address only."""
 
 REMEMBERED_SECONDS = 5.0
+AWAY_SECONDS = 900.0
+"""So long a key that was good goes on proving its party while the tables do not answer at all: uploads are laid aside
+then, and whose they are must be known."""
 """A credential changed by another process holds at most this much longer; in this process a change acts at once."""
 REMEMBERED_MAX = 10_000
 ID_MAX = 64
@@ -108,6 +113,9 @@ class CredentialTables:
     def __init__(self) -> None:
         super().__init__()
         self._remembered: dict[str, Credential | None] = {}
+        self._earlier: dict[str, Credential | None] = {}
+        """What the tables said last, for a while in which they do not answer."""
+        self._answered = 0.0
         self._remembered_until = 0.0
         self._changes = 0
 
@@ -219,19 +227,29 @@ class CredentialTables:
         if len(credential_id) > ID_MAX:
             return None
         if time.monotonic() > self._remembered_until or len(self._remembered) > REMEMBERED_MAX:
+            self._earlier = {**self._earlier, **self._remembered} if len(self._earlier) < REMEMBERED_MAX else {}
             self._remembered, self._remembered_until = {}, time.monotonic() + REMEMBERED_SECONDS
         remembered = self._remembered
         if credential_id in remembered:
             found = remembered[credential_id]
         else:
             changes = self._changes
-            with self._engine.begin() as connection:
-                query = self._credentials.select().where(self._credentials.c.id == credential_id)
-                row = connection.execute(query).first()
-            found = None if row is None else _credential(row)
+            try:
+                found = self._asked(credential_id)
+            except (DBAPIError, PoolTimeout):
+                if credential_id not in self._earlier or time.monotonic() > self._answered + AWAY_SECONDS:
+                    raise
+                found = self._earlier[credential_id]
             if changes == self._changes:  # a revocation meanwhile must not be overwritten by what stood before it
                 remembered[credential_id] = found
         return found if found is not None and found.is_open(datetime.now(UTC)) else None
+
+    def _asked(self, credential_id: str) -> Credential | None:
+        with self._engine.begin() as connection:
+            query = self._credentials.select().where(self._credentials.c.id == credential_id)
+            row = connection.execute(query).first()
+        self._answered = time.monotonic()
+        return None if row is None else _credential(row)
 
     def check_credential(self, credential_id: str, secret: str) -> str | None:
         """The institution the key belongs to; None for an unknown or revoked key or a wrong secret."""
@@ -286,6 +304,7 @@ class CredentialTables:
     def _forget(self) -> None:
         self._changes += 1
         self._remembered = {}
+        self._earlier = {}
 
     def _sealed(self, secret: str) -> str:
         return "" if self._privacy is None else base64.b64encode(self._privacy.seal(secret.encode())[1]).decode()

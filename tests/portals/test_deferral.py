@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from portal import ROOT, Portal, eventually
+from postgres_server import PostgresServer
 from story import PHARMACY_P
 from till import claim
 
@@ -278,6 +280,8 @@ def test_the_operator_lays_uploads_aside_and_everybody_can_see_it(tmp_path: Path
         told = client.post("/api/v1/sales", json=body)
         assert (told.status_code, told.json()["code"]) == (202, "deferred")
         assert told.headers["x-suyuan-store"] == "deferring; waiting=1"
+        asked = client.get("/api/v1/outcomes", params={"id": "till-1"})
+        assert (asked.status_code, asked.json()["code"]) == (202, "deferred")
         assert "暂不可写" in client.get("/check", headers={"accept-language": "zh"}).text
         ready = client.get("/readyz")
         assert ready.status_code == 200
@@ -299,3 +303,35 @@ def test_the_operator_lays_uploads_aside_and_everybody_can_see_it(tmp_path: Path
             pass
         eventually(lambda: "x-suyuan-store" not in client.get("/version").headers)
         assert client.post("/api/v1/sales", json=body).json()["repeated"]
+
+
+@pytest.mark.slow
+def test_while_postgresql_is_away_uploads_are_laid_aside_and_recorded_once_when_it_is_back(tmp_path: Path) -> None:
+    home = tempfile.TemporaryDirectory(prefix="suyuan-postgres-")  # whose path no other test run closes
+    server = PostgresServer(Path(home.name) / "postgres")
+    server.start()
+    try:
+        settings = SETTINGS + f'defer_after_seconds = 0.5\ndatabase = "{server.new_database()}"\n'
+        with Portal(tmp_path / "node", settings) as portal, portal.client(PHARMACY_P) as client:
+            assert client.post("/api/v1/sales", json=told(1)).status_code == 200
+            eventually(lambda: client.get("/api/v1/me").status_code == 200)
+            server.kill()
+            answers = [client.post("/api/v1/sales", json=told(number)) for number in range(2, 12)]
+            assert {answer.status_code for answer in answers} == {202}, [answer.text for answer in answers]
+            server.start()
+            eventually(lambda: "x-suyuan-store" not in client.get("/version").headers, seconds=60)
+            assert all(client.post("/api/v1/sales", json=told(number)).json()["repeated"] for number in range(1, 12))
+        with portal.node() as node:
+            assert order(node) == list(range(1, 12))
+    finally:
+        server.kill()
+        home.cleanup()
+
+
+def told(number: int) -> dict[str, Any]:
+    line = {"line": "1", "codes": [f"8234567{number:013d}"]}
+    references = {"receipt": f"R{number}"}
+    return {
+        "id": f"till-{number}",
+        "sales": [{"time": "2026-03-09T10:00:00+08:00", "references": references, "lines": [line]}],
+    }

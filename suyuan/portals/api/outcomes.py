@@ -97,6 +97,8 @@ async def outcome(request: Request) -> Response:
         raise Refused("field_unusable", where="id", what="Give exactly one number to ask by.")
     institution = _institution(request, query.institution)
     found = await site.query(_outcome, site, institution, query, named[0])
+    if not found.uploads and site_of(request).counter.deferral.waits(found.institution, query.id):
+        raise Refused("deferred", where="id", value=query.id)
     if not (found.uploads or found.claims or found.sales):
         raise Refused("outcome_unknown", where=named[0], value=getattr(query, named[0]))
     return codec.answer(found)
