@@ -11,11 +11,11 @@ from suyuan.ledger.signer import Link
 from suyuan.proof.chain import Segment
 from suyuan.proof.checkpoints import Checkpoints
 from suyuan.proof.leaf import Leaf, leaf, numbers_of
-from suyuan.proof.tree import HASH, consistency, inclusion
+from suyuan.proof.tree import HASH, consistency, inclusion, levels_of, path_in
 from suyuan.proof.verifier import FORMAT, Checkpoint, Key, written
 
-LEAVES_KEPT = 4
-"""Segments whose leaf hashes stay in memory: some tens of megabytes."""
+TREES_KEPT = 2
+"""Segments whose trees stay in memory: some fifty megabytes each."""
 
 
 class SealedSegment(Protocol):
@@ -74,7 +74,7 @@ class Prover:
         self._salt_key = salt_key
         self._chain = chain
         self.sm2 = sm2
-        self._hashes = lru_cache(maxsize=LEAVES_KEPT)(self._split)
+        self._levels = lru_cache(maxsize=TREES_KEPT)(self._tree)
 
     def place_of(self, event: Event) -> Place | None:
         """Where an event stands in the sealed record; None while it is not sealed, or no longer what was sealed."""
@@ -100,9 +100,12 @@ class Prover:
                     return Place(line, index, tried, hidden)
         return None
 
-    def _split(self, number: int) -> list[bytes]:
+    def _hashes(self, number: int) -> Sequence[bytes]:
+        return self._levels(number)[0]
+
+    def _tree(self, number: int) -> list[Sequence[bytes]]:
         raw = self._sealed.leaves(number)
-        return [raw[at : at + HASH] for at in range(0, len(raw), HASH)]
+        return levels_of([raw[at : at + HASH] for at in range(0, len(raw), HASH)])
 
     def proof(
         self,
@@ -128,7 +131,7 @@ class Prover:
             if open_whole:
                 record["whole"] = _opening(place.leaf.salt, place.leaf.whole)
             record["index"] = place.at
-            record["path"] = _hexes(inclusion(self._hashes(place.segment.number), place.at))
+            record["path"] = _hexes(path_in(self._levels(place.segment.number), place.at))
             record["segment"] = place.segment.text.decode()
             record["segment_path"] = _hexes(inclusion(tops, place.segment.number))
             records.append(record)

@@ -14,7 +14,9 @@ __all__ = [
     "consistency",
     "inclusion",
     "leaf_hash",
+    "levels_of",
     "node_hash",
+    "path_in",
     "root_of",
     "verify_consistency",
     "verify_inclusion",
@@ -40,13 +42,30 @@ def inclusion(hashes: Sequence[bytes], index: int) -> list[bytes]:
     Raises:
         IndexError: there is no such leaf.
     """
-    if not 0 <= index < len(hashes):
-        raise IndexError(f"a tree of {len(hashes)} leaves has no leaf {index}")
-    path, level = [], hashes
-    while len(level) > 1:
+    return path_in(levels_of(hashes), index)
+
+
+def levels_of(hashes: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """A whole tree, leaves first: for who asks for many paths in it."""
+    levels = [hashes]
+    while len(levels[-1]) > 1:
+        levels.append(_above(levels[-1]))
+    return levels
+
+
+def path_in(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """The path from one leaf to the root of a tree that is at hand.
+
+    Raises:
+        IndexError: there is no such leaf.
+    """
+    if not 0 <= index < len(levels[0]):
+        raise IndexError(f"a tree of {len(levels[0])} leaves has no leaf {index}")
+    path = []
+    for level in levels:
         if (sibling := index ^ 1) < len(level):
             path.append(level[sibling])
-        level, index = _above(level), index >> 1
+        index >>= 1
     return path
 
 
