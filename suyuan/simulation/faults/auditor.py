@@ -33,6 +33,9 @@ UNDOING = {"cancelled", "reversed", "corrected", "returned"}
 BESIDE = ("claim:", "message:", "batch:", "hold:", "balance:", "alert:", "report:", "line:")
 """What keys begin with that are of no box."""
 
+SHIPPED = ("kind", "actor", "event_time", "status", "verdict", "fact", "content", "drawn", "n", "m", "price", "alert")
+"""What the nation must tell as it was told here; sequences are its own."""
+
 SHOWN = 12
 """Findings of one kind that are told; a broken feed has thousands."""
 
@@ -55,6 +58,8 @@ class Held(msgspec.Struct, kw_only=True):
     """Rows of each list as kept through the faults, and as made again from the start."""
     lake: list[tuple[str, int]] | None = None
     """Key and sequence of every event in the lake, which was just sealed to the end; None where nobody looked."""
+    nation: list[dict[str, Any]] | None = None
+    """Every event that the nation has from here; None where there is no nation."""
 
 
 class Claim(msgspec.Struct, kw_only=True):
@@ -294,6 +299,7 @@ class FaultAuditor:
             _check_deadlines(held),
             _check_documents(held),
             _check_lists(held),
+            _check_nation(held),
         ]
         return [finding for found in checks for finding in _shortened(found)]
 
@@ -542,6 +548,24 @@ def _check_lists(held: Held) -> Iterator[str]:
         if kept != again:
             odd = sorted(set(kept) ^ set(again))
             yield f"the list {name} has {len(kept)} rows, made again {len(again)}: {odd[:2] or 'in another order'}"
+
+
+def _check_nation(held: Held) -> Iterator[str]:
+    """The nation has every fact of this node once, and says the same of it."""
+    if held.nation is None:
+        return
+    there: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for event in held.nation:
+        there[(event["key"], event["origin"].rpartition("/")[2])].append(event)
+    for event in held.feed:
+        if event["origin"] or event["key"].startswith("relay:"):
+            continue
+        found = there.pop((event["key"], str(event["sequence"])), [])
+        if len(found) != 1:
+            yield f"{event['key']}: the nation has event {event['sequence']} {len(found)} times"
+        elif any(found[0][name] != event[name] for name in SHIPPED):
+            yield f"{event['key']}: the nation tells event {event['sequence']} otherwise"
+    yield from (f"{key}: the nation has an event {number} that is not here" for key, number in there)
 
 
 def _shortened(findings: Iterable[str]) -> list[str]:

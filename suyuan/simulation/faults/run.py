@@ -24,6 +24,7 @@ from suyuan.simulation.demo import read_catalogue, take_upload
 from suyuan.simulation.faults.auditor import FaultAuditor, Held
 from suyuan.simulation.faults.clock import SECOND, Clock
 from suyuan.simulation.faults.disks import Disk, Ground, Server, disk_of
+from suyuan.simulation.faults.far import Far
 from suyuan.simulation.faults.senders import Job, Senders
 from suyuan.simulation.faults.stage import Stage
 from suyuan.simulation.faults.store import Crash, FaultyJournal
@@ -118,6 +119,8 @@ class Run:
         self._followed: list[str] = []
         self._position: bytes | None = None
         self._next_due = 0
+        self._folder = folder
+        self._far: Far | None = None
         self._next_check = self.start + self.rng.randint(5, 15) * DAY
 
     def _behind_faults(self, journal: Journal) -> FaultyJournal:
@@ -136,6 +139,9 @@ class Run:
         """Everything, until all senders have their answers or a check finds something."""
         with self._quiet():
             self.disk.open_all()
+            if "relayed" not in self.weather.off:
+                node = self.disk.servers[0].node
+                self._far = Far(self._folder / "nation", f"{self.plan.seed}", self.clock, self.note, node)
         try:
             while (at := self.senders.next_at) is not None and not self.findings:
                 self.clock.move_to(at)
@@ -149,6 +155,8 @@ class Run:
                 self._check(final=True)
             return self._result()
         finally:
+            if self._far is not None:
+                self._far.close()
             self.disk.close()
 
     def _result(self) -> Result:
@@ -168,7 +176,7 @@ class Run:
             findings=self.findings,
             day=self.day,
             figures=figures,
-            faults=dict(+self.weather.struck),
+            faults=dict(+self.weather.struck + (self._far.weather.struck if self._far is not None else Counter())),
             fingerprint=hashlib.sha256(b"\n".join(feed)).hexdigest()[:16],
         )
 
@@ -369,6 +377,7 @@ class Run:
             ("connections cut while idle", self._cut_idle),
             ("lists caught up", lambda: self._alone(self._catch_up)),
             ("list keeper killed", lambda: self._alone(lambda: self._dying(self._catch_up))),
+            ("relayed", lambda: self._alone(self._relay)),
             ("lake sealed", lambda: self._alone(self._seal)),
             ("lake sealer killed", lambda: self._alone(lambda: self._dying(self._seal))),
             ("moved by export and import", lambda: self._move(self.disk.move)),
@@ -401,11 +410,21 @@ class Run:
         with self._quiet():
             self.disk.cut_idle()
 
+    def _relay(self) -> None:
+        """The relay of the node goes on a few steps; one of its processes does that."""
+        if self._far is not None:
+            for _ in range(self.rng.randint(1, 3)):
+                self._far.step(self.disk.servers[0])
+
     def _move(self, move: Callable[[], bool]) -> None:
         with self._quiet():
             if move():
                 # Positions are of one journal; who follows begins again in the new one.
                 self._position, self._followed = None, []
+                if self._far is not None:
+                    # So are the nation's: it is told by a person how a province that was moved goes on.
+                    self._far.close()
+                    self._far = None
 
     def _take_time(self) -> None:
         self.rng.choice(self.disk.servers).node.take_time()
@@ -460,6 +479,8 @@ class Run:
             server = self.disk.servers[0]
             server.node.take_time()
             self._wait_for_the_feed()
+            if self._far is not None:
+                self._far.settle_down(server)
             # Making all lists again costs the most; a fault in them stays until it is looked for.
             lists = final or self.counts["checks"] % 3 == 2  # noqa: PLR2004
             self.findings += self.auditor.check(self._held(server, lists=lists), final=final)
@@ -486,7 +507,9 @@ class Run:
         histories = journal.fetch(keys)
         while self._advance():
             pass
+        nation = [_plain(event) for event in self._far.held()] if self._far is not None else None
         return Held(
+            nation=nation,
             feed=[_plain(event) for event in _feed(journal)],
             keys=keys,
             history=lambda key: [_plain(event) for event in histories[key].events],

@@ -37,6 +37,12 @@ RATES = {
     "racing": 0.25,
     "one append for several": 0.06,
     "poisoned message": 0.01,
+    # Province and nation
+    "relayed": 0.15,
+    "province cut off": 0.01,
+    "relay: question lost": 0.03,
+    "relay: answer lost": 0.04,
+    "relay: question twice": 0.04,
     # The house
     "clock steps back": 0.006,
     "server restarted": 0.006,
