@@ -46,7 +46,8 @@ class Place:
 
     def events(self, prefix: str = "") -> list[Event]:
         """Every fact in order of arrival, of keys that begin so."""
-        found, position = [], None
+        found: list[Event] = []
+        position: bytes | None = None
         while True:
             page, position = self.node.journal.since(position, 10_000)
             if not page:

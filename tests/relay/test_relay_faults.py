@@ -3,6 +3,7 @@
 import contextlib
 import random
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from suyuan.ledger.origins import province_of
 from suyuan.ledger.signer import Signer
 from suyuan.relay import following, nation, province, slices
 from suyuan.relay.link import Unreachable
-from suyuan.relay.messages import Head, Message, read, written
+from suyuan.relay.messages import Head, Message, Unreadable, read, written
 from suyuan.relay.nation import Answer, Stranger, end_key, register
 from suyuan.relay.province import Again, Stopped
 from suyuan.relay.slices import Slice
@@ -245,7 +246,7 @@ def test_a_clock_that_is_far_off_is_told_and_facts_are_shipped_all_the_same(fiel
 class TestVersions:
     def told(self, *raw: bytes) -> slices.Told:
         body = msgspec.msgpack.encode([msgspec.Raw(one) for one in raw])
-        packed, size = slices.zlib.compress(body), len(body)
+        packed, size = zlib.compress(body), len(body)
         one = Slice(number=1, before="", position="", last="", events=len(raw), size=size, packed=packed)
         return slices.read_events(one)
 
@@ -285,7 +286,7 @@ class TestVersions:
                 for raw in raws
             ]
             body = msgspec.msgpack.encode(changed)
-            return msgspec.structs.replace(one, packed=slices.zlib.compress(body), size=len(body))
+            return msgspec.structs.replace(one, packed=zlib.compress(body), size=len(body))
 
         assert not resent(field, renamed).refused
         [kept] = field.center.history(f"trace20:{box(1)}")
@@ -295,8 +296,44 @@ class TestVersions:
         assert relay is field.relays[HERE]
 
     def test_what_is_damaged_or_too_large_is_no_slice(self) -> None:
-        packed = slices.zlib.compress(msgspec.msgpack.encode([1]))
+        packed = zlib.compress(msgspec.msgpack.encode([1]))
         for size, data in ((3, packed), (1, packed), (2, b"x"), (slices.UNPACKED_BYTES_MAX + 1, packed), (2, packed)):
             one = Slice(number=1, before="", position="", last="", events=1, size=size, packed=data)
-            with pytest.raises(slices.Unreadable):
+            with pytest.raises(Unreadable):
                 slices.read_events(one)
+
+
+class TestTheBooksOfTheUnion:
+    """The independent check itself: each harm to the nation's record is noticed."""
+
+    def told(self, field: Field) -> tuple[dict[str, list[dict[str, object]]], list[dict[str, object]]]:
+        field.cut = lambda _: None
+        field.places[HERE].settle(HOSPITAL_A, box(1))
+        field.places[THERE].settle(HOSPITAL_FAR, box(1), person="person 2")
+        field.cut = None
+        field.settle_down()
+        plain = [[msgspec.structs.asdict(event) for event in one.events()] for one in field.places.values()]
+        nation_events = [msgspec.structs.asdict(event) for event in field.center.events()]
+        return dict(zip(field.places, plain, strict=True)), nation_events
+
+    def test_a_fact_dropped_doubled_changed_or_invented_at_the_nation_is_named(self, field: Field) -> None:
+        feeds, record = self.told(field)
+        assert differences(feeds, record) == []
+        place = next(at for at, event in enumerate(record) if event["origin"])
+        foreign = {**record[place], "origin": "", "key": "trace20:9"}
+        for harmed in (
+            record[:place] + record[place + 1 :],
+            [*record[: place + 1], *record[place:]],
+            [*record[:place], {**record[place], "price": 5}, *record[place + 1 :]],
+            [*record, foreign],
+            [*record, {**record[place], "origin": "99/1", "key": "trace20:9", "sequence": 1}],
+        ):
+            assert differences(feeds, harmed) != []
+
+    @pytest.mark.parametrize("deaf", [HERE, THERE, "nation"])
+    def test_a_side_that_was_not_told_of_a_repeat_is_named(self, field: Field, deaf: str) -> None:
+        feeds, record = self.told(field)
+        assert untold(feeds, record) == []
+        everybody = {**feeds, "nation": record}
+        everybody[deaf] = [event for event in everybody[deaf] if event["kind"] != "alerted"]
+        assert untold({name: everybody[name] for name in feeds}, everybody["nation"]) != []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from story import HOSPITAL_A, HOSPITAL_B, HOSPITAL_FAR, Line, Story
 
-from suyuan.ledger.events import Event
+from suyuan.ledger.events import Event, Kind, Verdict
 from suyuan.ledger.ledger import Ledger
 from suyuan.ledger.signer import Signer
 from suyuan.relay import asking
@@ -47,13 +47,13 @@ def provincial() -> tuple[Story, Answering]:
     return story, nation
 
 
-def sold_far(story: Story, code: str, *, kind: str = "claimed", verdict: str = "pay") -> Event:
+def sold_far(story: Story, code: str, *, kind: Kind = "claimed", verdict: Verdict = "pay") -> Event:
     """A sale of the box in another province, as the nation tells it."""
     key = story.key(code)
     return Event(
         1, "far", kind, key, 1, story.now, story.now, HOSPITAL_FAR, region="110100", verdict=verdict, drawn=True,
         fact="far", person="p1-far", origin="11/1",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_a_box_that_was_paid_in_another_province_is_refused_and_the_others_are_paid() -> None:
@@ -141,7 +141,7 @@ def test_after_its_rest_one_question_tries_and_an_answer_ends_the_rest(monkeypat
     assert asks.ask({"trace20:1"}) is None
     assert asks.ask({"trace20:1"}) is None
     assert (asks.unanswered, asks.spared) == (2, 0)
-    answers = {"trace20:1": []}
+    answers: dict[str, list[Event]] = {"trace20:1": []}
     monkeypatch.setattr(asks, "_told", lambda _: answers)
     assert asks.ask({"trace20:1"}) == answers
     assert (asks.asked, asks.resting) == (1, False)
