@@ -11,6 +11,7 @@ from suyuan.node import Node
 from suyuan.storage.rocks import RocksJournal
 
 BATCH = 10_000
+SETTLE_SECONDS_MAX = 900
 
 
 def raw_rate(node: Node, keys: list[str]) -> tuple[float, str]:
@@ -59,6 +60,23 @@ def _postgres(database: str, keys: list[str]) -> float:
         seconds = time.perf_counter() - begun
         connection.execute(f"DROP TABLE {table}".encode())
     return len(keys) / seconds
+
+
+def settle_down(node: Node) -> float:
+    """Wait until the engine has put in order what was filled in; answers the seconds.
+
+    An upload measured before that would share the machine with the fill.
+    """
+    begun = time.perf_counter()
+    journal = node.journal
+    if isinstance(journal, RocksJournal):
+        families = (journal._histories, *journal._families.values())  # noqa: SLF001  the raw limit's side
+        busy = ("rocksdb.num-running-compactions", "rocksdb.compaction-pending", "rocksdb.num-running-flushes")
+        while time.perf_counter() - begun < SETTLE_SECONDS_MAX:
+            if not any(family.property_int_value(name) for family in families for name in busy):
+                break
+            time.sleep(0.2)
+    return time.perf_counter() - begun
 
 
 def stored_bytes(node: Node) -> int:

@@ -24,7 +24,7 @@ from suyuan.bench.core import (
     measured,
     peak_gib,
 )
-from suyuan.bench.raw import stored_bytes
+from suyuan.bench.raw import settle_down, stored_bytes
 from suyuan.node import Node
 from suyuan.settings import FILE
 
@@ -126,6 +126,8 @@ class _Rung:
         """Everything; the boxes sold and claimed are nobody else's."""
         node, codes, say = self.node, self.codes, self.say
         self._add(fill(node, codes, say, self.before))
+        say("the engine puts it in order")
+        self._add(measured("  and put in order", settle_down(node), "s"))
         bulked = bulk(node, codes, self.home, sold, say)
         self._add(bulked)
         if bulked.raw:
@@ -163,7 +165,7 @@ def rows(growth: Growth) -> Iterator[tuple[str, ...]]:
     first = {one.name: one.value for one in growth.stages[0].measures}
     later = [{one.name: one.value for one in stage.measures} for stage in growth.stages[1:]]
     for one in growth.stages[0].measures:
-        cells = [f"{stage[one.name]:,.4g} (×{stage[one.name] / first[one.name]:.2f})" for stage in later]
+        cells = [f"{stage[one.name]:,.4g} (×{stage[one.name] / (first[one.name] or 1):.2f})" for stage in later]
         yield one.name, one.unit, f"{one.value:,.4g}", *cells
     yield "load of the machine before", "", *(f"{stage.load:.2f}" for stage in growth.stages)
 

@@ -37,5 +37,5 @@ def test_one_growing_ledger_in_a_database_is_measured_at_each_size(tmp_path: Pat
     done = run_sizes(course("600,1200", 40, 20, database), folder=tmp_path)
     assert done.engine == "postgres"
     assert [one.name for one in done.stages[0].measures] == [one.name for one in done.stages[1].measures]
-    assert all(one.value > 0 for stage in done.stages for one in stage.measures)
+    assert all(one.value >= 0 for stage in done.stages for one in stage.measures)
     assert not list(tmp_path.iterdir())
