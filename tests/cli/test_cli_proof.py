@@ -84,6 +84,7 @@ def test_nothing_is_told_that_citizens_are_not_told(shell: Shell) -> None:
     assert "court order 12 of 2026" in shell("access", "audit", "export").out
 
 
+@pytest.mark.slow
 def test_what_is_not_sealed_yet_is_told(shell: Shell) -> None:
     sell(shell, PHARMACY, SECOND)
     ran = shell("proof", SECOND, "--out", shell.home / "promise.json")
@@ -96,6 +97,7 @@ def test_what_is_not_sealed_yet_is_told(shell: Shell) -> None:
     assert "nothing to prove" in shell("proof", "82345670000000000099").err
 
 
+@pytest.mark.slow
 def test_growth_is_proven_and_another_past_is_not(shell: Shell, tmp_path: Path) -> None:
     first = shell.write("first.txt", shell("proof").out.rsplit("\n\n", 1)[0] + "\n")
     sell(shell, PHARMACY, SECOND)
@@ -120,6 +122,7 @@ def test_growth_is_proven_and_another_past_is_not(shell: Shell, tmp_path: Path) 
     assert "does not follow from the one you gave" in verify(growth, "--key", other).err
 
 
+@pytest.mark.slow
 def test_the_whole_record_is_looked_at(shell: Shell) -> None:
     good = shell("verify", "--node")
     assert (good.code, good.err) == (0, "")
@@ -133,6 +136,7 @@ def test_the_whole_record_is_looked_at(shell: Shell) -> None:
     assert "whole 完好" not in bad.out
 
 
+@pytest.mark.slow
 def test_one_thing_is_verified_at_a_time(shell: Shell) -> None:
     assert verify().code == 2
     assert verify("sale.json", "--node").code == 2

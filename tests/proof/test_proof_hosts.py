@@ -51,6 +51,7 @@ def test_of_two_hosts_one_signs_and_the_other_says_where_the_record_is(database:
         assert not one.keeps_record()
 
 
+@pytest.mark.slow
 def test_a_record_in_a_database_is_looked_at_like_any_other(database: str, tmp_path: Path) -> None:
     with host(tmp_path / "one", database) as node:
         sell(node, *range(1, 20))

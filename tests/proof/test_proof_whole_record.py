@@ -87,16 +87,23 @@ def added(batches: Batches) -> Batches:
     ("change", "where", "what"),
     [
         (changed(15, arrived=MOMENT - 86_400_000_000), f"{key(15)} event 1", "back-dated in the journal: arrived was"),
-        (changed(15, actor="P44010000002"), f"{key(15)} event 1", "altered in the journal: actor was 'P44010000001'"),
+        pytest.param(
+            changed(15, actor="P44010000002"),
+            f"{key(15)} event 1",
+            "altered in the journal: actor was 'P44010000001'",
+            marks=pytest.mark.slow,
+        ),
         (
             changed(4, fact="f"),
             f"{key(4)} event 1",
             "altered in the journal: a field that the columns do not hold",
         ),
-        (changed(30, price=1), f"{key(30)} event 1", "altered in the journal: price was"),
+        pytest.param(
+            changed(30, price=1), f"{key(30)} event 1", "altered in the journal: price was", marks=pytest.mark.slow
+        ),
         (dropped(15), f"{key(15)} event 1", "is missing from the journal"),
-        (dropped(1), f"{key(1)} event 1", "is missing from the journal"),
-        (dropped(30), f"{key(30)} event 1", "is missing from the journal"),
+        pytest.param(dropped(1), f"{key(1)} event 1", "is missing from the journal", marks=pytest.mark.slow),
+        pytest.param(dropped(30), f"{key(30)} event 1", "is missing from the journal", marks=pytest.mark.slow),
         (swapped, "event 1", "after later ones: moved"),
         (added, f"{key(77_777)} event 1", "was never sealed: added"),
     ],
@@ -129,6 +136,7 @@ def test_a_flipped_byte_in_a_file_of_the_lake_is_named(folder: Path, name: str) 
     assert {finding.where for finding in checked(folder).findings} == {str(folder / name)}
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_in_the_manifest_is_named(folder: Path) -> None:
     size = (folder / "lake/manifest.json").stat().st_size
     for at in (0, size // 3, size // 2, size - 3):
@@ -139,6 +147,7 @@ def test_a_flipped_byte_in_the_manifest_is_named(folder: Path) -> None:
     assert told(folder) == []
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_in_any_checkpoint_is_named(folder: Path) -> None:
     path = folder / "checkpoints/2.txt"
     with opened(folder) as node:
@@ -168,6 +177,7 @@ def test_columns_that_were_altered_with_their_hash_are_named(folder: Path, *, dr
     assert what in found
 
 
+@pytest.mark.slow
 def test_a_lost_leaf_file_and_a_lost_parquet_file_are_named(folder: Path) -> None:
     (folder / "lake/leaves/00000000.leaves").unlink()
     (folder / "lake/events/00000001-00000001.1.parquet").unlink()
@@ -176,6 +186,7 @@ def test_a_lost_leaf_file_and_a_lost_parquet_file_are_named(folder: Path) -> Non
     assert any("00000001-00000001.1.parquet" in each and "cannot be read" in each for each in found)
 
 
+@pytest.mark.slow
 def test_segments_dropped_behind_a_checkpoint_are_found(folder: Path) -> None:
     with opened(folder) as node:
         manifest = node.lake.manifest()
@@ -184,6 +195,7 @@ def test_segments_dropped_behind_a_checkpoint_are_found(folder: Path) -> None:
     assert any("checkpoint 3: it has 3 segments, the record only 2" in each for each in told(folder))
 
 
+@pytest.mark.slow
 def test_events_are_told_by_their_places_where_the_columns_are_gone(folder: Path) -> None:
     change_feed(folder, changed(15, price=1))
     shutil.rmtree(folder / "lake/events")

@@ -206,10 +206,15 @@ async function askAboutBox() {
     find("on").className = `on ${tone}`;
     find("on").textContent = words;
   };
+  find("proof").hidden = true;
   if (!typed) return say(["warn", texts.empty]);
   const keys = keysOf(typed);
   const marks = await Promise.all(keys.map((key) => mark(token.salt, "box", key)));
-  if (marks.some((one) => token.marks.includes(one))) return say(texts.on_box);
+  if (marks.some((one) => token.marks.includes(one))) {
+    /** @type {HTMLAnchorElement} */ (find("proof").firstElementChild).href = `/proof?code=${encodeURIComponent(typed)}`;
+    find("proof").hidden = false;
+    return say(texts.on_box);
+  }
   if ((await mark(token.salt, "reference", typed)) === token.reference) return say(texts.on_reference);
   if (keys.length) return say(texts[token.parts > 1 ? "on_part" : "on_none"]);
   /** @type {HTMLInputElement} */ (find("code")).value = typed;
