@@ -52,7 +52,7 @@ class Till:
             except Unanswered:
                 await asyncio.sleep(0.05)
                 continue
-            if status in {429, 503}:
+            if status in {429, 503, 504}:
                 await asyncio.sleep(0.05)
                 continue
             assert status < 500, answer
