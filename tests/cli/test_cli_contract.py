@@ -16,8 +16,33 @@ from suyuan.cli import app
 from suyuan.node import Node
 
 COMMANDS = [
-    *("demo", "serve", "ingest", "code", "check", "trace", "settle", "simulate", "catalogue", "access", "nhsa"),
-    *("export", "import", "bench", "settings", "doctor"),
+    "demo",
+    "serve",
+    "ingest",
+    "code",
+    "check",
+    "trace",
+    "settle",
+    "proof",
+    "verify",
+    "simulate",
+    "catalogue",
+    "access",
+    "nhsa",
+    "export",
+    "import",
+    "backup",
+    "restore",
+    "move",
+    "keys",
+    "quarantine",
+    "defer",
+    "lake",
+    "bench",
+    "relay",
+    "database",
+    "settings",
+    "doctor",
 ]
 BOX = "82345670000000000017"
 SALE = {"code": BOX, "event_time": "2026-03-09 12:00:00"}
