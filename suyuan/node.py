@@ -386,7 +386,7 @@ class Node:
 
         sm2 = self._sm2_public()
         signers = [*(Key(ED25519, public) for public in self.publics), *([sm2] if sm2 else [])]
-        secrets = Secrets(self.salt_key, hidden_places(self.catalogue.content), signers)
+        secrets = Secrets(self.salt_key, hidden_places(self.catalogue.content), signers, self.privacy.unseal)
         return verify_record(self.lake, self.journal, self.checkpoints, secrets)
 
     def _sm2_public(self) -> "Key | None":

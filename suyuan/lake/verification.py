@@ -7,12 +7,13 @@ chain that the checkpoints sign. Everything else is held against them, and the c
 import hashlib
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+from cryptography.hazmat.primitives import hashes
 
 from suyuan.lake.columns import SCHEMA, SCHEMA_OF_ROWS, TEXTS, Frames, unpacked
 from suyuan.lake.lake import Lake
@@ -58,11 +59,13 @@ class Checked(NamedTuple):
 
 
 class Secrets(NamedTuple):
-    """What looking needs besides the record: the salts' secret, actors that are not told, and keys that may sign."""
+    """What looking needs besides the record: the salts' secret, actors that are not told, keys that may sign."""
 
     salt_key: bytes
     hidden: frozenset[str]
     signers: Sequence[Key]
+    unseal: Callable[[bytes], bytes]
+    """Opens a sealed message; raises for one that was altered."""
 
 
 def verify_record(lake: Lake, journal: Journal, checkpoints: Checkpoints, secrets: Secrets) -> Checked:
@@ -78,13 +81,13 @@ def verify_record(lake: Lake, journal: Journal, checkpoints: Checkpoints, secret
     findings += [fault for segment in segments for fault in _leaf_faults(lake, segment)]
     findings += [fault for file in manifest.files for fault in _file_faults(lake.folder, file)]
     findings += checkpoint_faults(checkpoints, segments, secrets.signers)
-    feed = _Feed(journal)
+    feed = _Feed(journal, secrets.unseal)
     for segment in segments:
         findings += islice(_Window(lake, segment, secrets).faults(feed), NAMED_MAX)
     unsealed = 0
     while page := feed.take(PAGE):
         unsealed += len(page)
-    findings += [feed.broken] if feed.broken else []
+    findings += [*feed.documents, *([feed.broken] if feed.broken else []), *_deadline_faults(journal)]
     keys, faults = _history_faults(journal, feed)
     return Checked(len(segments), manifest.events, unsealed, keys, len(checkpoints.sizes()), findings + faults)
 
@@ -152,8 +155,12 @@ def checkpoint_faults(
 class _Feed:
     """The journal's feed, event by event, with a place to put back what was read too far; sums up what passes."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, unseal: Callable[[bytes], bytes]) -> None:
         self._journal = journal
+        self._unseal = unseal
+        self._document = ""
+        self.documents: list[Finding] = []
+        """Sealed messages that are not what was sealed."""
         self._position: bytes | None = None
         self._waiting: deque[Event] = deque()
         self.read = 0
@@ -187,7 +194,23 @@ class _Feed:
         self._waiting.extend(events)
         for event in events:
             self.heaps[_heap(event.key)] += _mark(event)
+            if event.document not in {"", self._document}:  # the events of one message stand together
+                self._document = event.document
+                self._look_at(event)
         return bool(events)
+
+    def _look_at(self, event: Event) -> None:
+        """See that the message behind an event is the one that was sealed; it may not be kept at all."""
+        try:
+            sealed = self._journal.document(event.document)
+            words = "another message was put in its place"
+            if sealed is None or _name_of(self._unseal(sealed)) == event.document:
+                return
+        except Exception as error:  # noqa: BLE001  as above
+            words = _words(error)
+        if len(self.documents) < NAMED_MAX:
+            where = f"document {event.document} of {_name(event)}"
+            self.documents.append(Finding(where, f"altered: {words}"))
 
 
 class _Window:
@@ -384,6 +407,20 @@ def _events_of(journal: Journal, key: str) -> tuple[Sequence[Event], Finding | N
         return journal.fetch([key])[key].events, None
     except Exception as error:  # noqa: BLE001  whatever damaged bytes raise is what was looked for
         return (), Finding(key, f"its history cannot be read: {_words(error)}")
+
+
+def _deadline_faults(journal: Journal) -> Iterator[Finding]:
+    try:
+        journal.due((1 << 63) - 1, 1 << 30)
+    except Exception as error:  # noqa: BLE001  as above
+        yield Finding("journal", f"its deadlines cannot be read: {_words(error)}")
+
+
+def _name_of(raw: bytes) -> str:
+    """By which a raw message is kept (`ledger.privacy`): 128 bits of its SM3."""
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(raw)
+    return digest.finalize()[:16].hex()
 
 
 def _words(error: Exception) -> str:

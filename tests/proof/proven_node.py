@@ -120,6 +120,16 @@ def change_history(folder: Path, changed: str, old: bytes, new: bytes) -> None:
     journal.close()
 
 
+def change_document(folder: Path, changed: str, other: str) -> None:
+    """Put another sealed message in the place of one, or flip a bit of it where no other is named."""
+    journal = RocksJournal(folder / "journal")
+    documents = journal._families["documents"]
+    value = documents[(other or changed).encode()]
+    assert isinstance(value, bytes)
+    documents[changed.encode()] = value if other else value[:-1] + bytes([value[-1] ^ 1])
+    journal.close()
+
+
 def flip(path: Path, at: int = -1) -> None:
     """Flip one bit of a file, in the middle where no place is given."""
     data = bytearray(path.read_bytes())

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
-from proven_node import MOMENT, Batches, change_feed, change_history, flip, key, opened, sealed_node
+from proven_node import MOMENT, Batches, change_document, change_feed, change_history, flip, key, opened, sealed_node
 
 from suyuan.lake.manifest import write_manifest
 from suyuan.lake.segment import file_hash
@@ -122,6 +122,17 @@ def test_a_stored_event_that_was_tampered_with_is_named(
 def test_a_history_that_differs_from_the_feed_is_named(folder: Path) -> None:
     change_history(folder, key(8), b"P44010000001", b"P44010000002")
     assert told(folder) == [f"{key(8)} event 1: in the history of its key it is not what the feed says: altered"]
+
+
+def test_a_sealed_message_that_was_altered_or_exchanged_is_named(folder: Path) -> None:
+    with opened(folder) as node:
+        [one], [other] = (node.journal.fetch([key(at)])[key(at)].events for at in (3, 4))
+    change_document(folder, one.document, other.document)
+    [found] = told(folder)
+    assert found.startswith(f"document {one.document} of ")
+    assert "another message was put in its place" in found
+    change_document(folder, other.document, "")
+    assert any(each.startswith(f"document {other.document} of ") for each in told(folder))
 
 
 def test_the_end_of_the_journal_cut_off_is_found(folder: Path) -> None:
