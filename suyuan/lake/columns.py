@@ -187,7 +187,7 @@ class Frames:
         feed = pl.int_range(first, first + self.count, dtype=pl.Int64, eager=True).alias("feed")
         day = ((pl.col("event_time") + _EIGHT) // _DAY).cast(pl.Int32).cast(pl.Date)
         frame = frame.with_columns(feed, day.alias("day"), *_of_key()).select(*SCHEMA_OF_ROWS)
-        return frame.sort("key", "feed")
+        return frame.sort("key", maintain_order=True)  # the order of the feed within a key
 
     def _flush(self) -> None:
         if not self._waiting:
