@@ -421,10 +421,14 @@ def _version() -> Measure:
     return measured("suyuan --version", min(times), "s")
 
 
+def shown(value: float) -> str:
+    """A figure with as many digits as say something."""
+    return f"{value:,.0f}" if value >= WHOLE_FROM else f"{value:.3g}"
+
+
 def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
     """The table's cells."""
     for measure in bench.measures:
         verdict = "" if measure.met is None else "yes" if measure.met else "NO"
         raw = f"{measure.raw:,.0f} ({measure.ratio:.2f})" if measure.raw else ""
-        value = f"{measure.value:,.0f}" if measure.value >= WHOLE_FROM else f"{measure.value:.3g}"
-        yield measure.name, value, measure.unit, measure.budget, verdict, raw, measure.note
+        yield measure.name, shown(measure.value), measure.unit, measure.budget, verdict, raw, measure.note

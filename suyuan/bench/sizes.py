@@ -23,6 +23,7 @@ from suyuan.bench.core import (
     machine,
     measured,
     peak_gib,
+    shown,
 )
 from suyuan.bench.raw import settle_down, stored_bytes
 from suyuan.node import Node
@@ -165,8 +166,8 @@ def rows(growth: Growth) -> Iterator[tuple[str, ...]]:
     first = {one.name: one.value for one in growth.stages[0].measures}
     later = [{one.name: one.value for one in stage.measures} for stage in growth.stages[1:]]
     for one in growth.stages[0].measures:
-        cells = [f"{stage[one.name]:,.4g} (×{stage[one.name] / (first[one.name] or 1):.2f})" for stage in later]
-        yield one.name, one.unit, f"{one.value:,.4g}", *cells
+        cells = [f"{shown(stage[one.name])} (×{stage[one.name] / (first[one.name] or 1):.2f})" for stage in later]
+        yield one.name, one.unit, shown(one.value), *cells
     yield "load of the machine before", "", *(f"{stage.load:.2f}" for stage in growth.stages)
 
 
