@@ -82,15 +82,16 @@ class Checks:
     async def _store(self) -> None:
         self.take()
         tables, fresh = self.site.node.tables, self._fresh
-        if fresh:
-            self._fresh = {}
-            try:
-                kept = await asyncio.to_thread(tables.change_value, KEPT, lambda text: _sum(text, fresh))
-            except SQLAlchemyError:
-                _add(self._fresh, fresh)
-                raise
-        else:
-            kept = await asyncio.to_thread(tables.meta, KEPT) or ""
+        if not fresh:
+            held = await asyncio.to_thread(tables.meta, KEPT)
+            self._kept = _days(held or "")
+            return
+        self._fresh = {}
+        try:
+            kept = await asyncio.to_thread(tables.change_value, KEPT, lambda text: _sum(text, fresh))
+        except SQLAlchemyError:
+            _add(self._fresh, fresh)
+            raise
         self._kept = _days(kept)
 
 
