@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from postgres_server import PostgresServer
 
+from suyuan.cli import FINE, USAGE
+from suyuan.cli import run as run_command
 from suyuan.intake import undo
 from suyuan.ledger.events import Event, decoder, encoder
 from suyuan.simulation.faults.auditor import FaultAuditor, Held
@@ -345,3 +347,29 @@ def test_a_damaged_message_that_is_taken_is_found() -> None:
     assert auditor.findings == []
     auditor.refused_at_the_door("upload 1", b'{"infcode": 0, "output": {}}')
     assert len(auditor.findings) == 1
+
+
+# From the command line
+
+
+def test_the_command_plays_seeds_keeps_a_log_and_says_what_struck(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "faults.jsonl"
+    few = ["--days", "14", "--until", "4", "--engine", "memory", "--without", "slow store"]
+    assert run_command(["simulate", "--faults", "--seed", "3", *few, "--log", str(log), "--format", "json"]) == FINE
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert (told["seeds"], told["failed"], told["engines"]) == (1, [], {"memory": 1})
+    assert "slow store" not in told["faults"]
+    lines = [msgspec.json.decode(line) for line in log.read_bytes().splitlines()]
+    assert [lines[0]["what"], lines[-1]["what"]] == ["began", "ended"]
+    assert sum(line["what"] == "answered" for line in lines) >= told["figures"]["acknowledged"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--days", "3"], ["--seeds", "0"], ["--engine", "postgres"], ["--without", "rain"], ["--engine", "tape"]],
+)
+def test_wrong_use_of_the_faults_is_refused_with_words(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["simulate", "--faults", *options]) == USAGE
+    assert capsys.readouterr().err

@@ -45,7 +45,9 @@ class Far:
         self._faulty = FaultyJournal(self.node.journal, self.weather, Stage(self._rng), clock, note)
         self.node.journal = self.node.ledger.journal = self._faulty
         self.node.ledger.tag = "nation"
+        self.weather.calm = True
         register(self.node, PROVINCE, province.signer.public)
+        self.weather.calm = False
         self._key = Signer(self.node.signer.seed).public
         self._begin_anew()
 
