@@ -603,17 +603,22 @@ def _opened(folder: Path, settings: Settings) -> tuple[Journal, Privacy]:
         return _journal(folder, settings), privacy
     journal = PostgresJournal(settings.database, make=not (folder / DATABASE).exists())
     try:
-        if journal.mark() and not (folder / SECRETS).exists():
-            raise NodeUnusable(
-                f"the database has the record of a node whose secrets are not in {folder}: copy {SECRETS} there from a "
-                "host that uses this database"
-            )
+        _await_secrets(folder, journal)
         privacy = _privacy(folder)
         _join(folder, journal, privacy)
     except BaseException:
         journal.close()
         raise
     return journal, privacy
+
+
+def _await_secrets(folder: Path, journal: PostgresJournal) -> None:
+    """Where the database has a record already, its secrets are to be brought; new ones would only be in the way."""
+    if journal.mark() and not (folder / SECRETS).exists():
+        raise NodeUnusable(
+            f"the database has the record of a node whose secrets are not in {folder}: copy {SECRETS} there from a "
+            "host that uses this database"
+        )
 
 
 def _journal(folder: Path, settings: Settings) -> Journal:
