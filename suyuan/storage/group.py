@@ -88,7 +88,7 @@ class GroupCommit:
             self._write_group(group)
         except BaseException:
             for other in group:
-                other.failure = JournalStopped(
+                other.failure = other.failure or JournalStopped(
                     "The writing was interrupted, and what was kept is unknown: send it again."
                 )
             raise

@@ -22,9 +22,10 @@ from rocksdict import (
 
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import History
-from suyuan.storage.batch import Deadline, assert_sequences, batch_key, batches_before, deadlines, position_of
+from suyuan.storage.batch import Deadline, batch_key, batches_before, position_of
 from suyuan.storage.current import PINNED, CurrentValues
 from suyuan.storage.folder import DATABASE, is_new, owned, tag_folder
+from suyuan.storage.group import GroupCommit, Request
 from suyuan.storage.packed import (
     CHUNK_EVENTS,
     PackedHistory,
@@ -33,7 +34,6 @@ from suyuan.storage.packed import (
     deadline_key,
     deadline_of,
     extended,
-    packed,
     packed_batch,
     sequence_of,
     unpacked_batch,
@@ -44,16 +44,13 @@ MIB = 1 << 20
 Key = str | int | float | bytes | bool  # what rocksdict takes; here always bytes
 FAMILIES = ("spill", "log", "due", "documents")
 
-GROUP_EVENTS_MAX = 20_000
-"""A group takes in no further request once it has so many events; this bounds the memory of one write."""
-
 SPLIT_KEYS_MIN = 2_000
 """From so many keys on, two threads read half each: 4.8 instead of 6.9 µs a key (`spec/engines.md` §1)."""
 
 PAGE_KEYS = 1_000
 
 
-class RocksJournal:
+class RocksJournal(GroupCommit):
     """A journal in a folder. Any number of threads of one process may use it.
 
     `stop_at_damage` opens a journal whose log is damaged, and gives up what was written after the damage.
@@ -74,6 +71,7 @@ class RocksJournal:
         stop_at_damage: bool = False,
         _sync: bool = True,
     ) -> None:
+        super().__init__()
         self._path = path
         self._owner: int | None = owned(path)
         try:
@@ -86,9 +84,6 @@ class RocksJournal:
         self._current = CurrentValues(current_bytes, pinned)
         self._sync = _sync
         self._second_reader = ThreadPoolExecutor(1, "journal-reader")
-        self._queue = Lock()  # guards the next two
-        self._waiting: list[_Request] = []
-        self._led = False
         self._writing = Lock()  # held while a group is written
         self._unsynced: dict[str, bytes] = {}  # what is visible in the database and not yet known to be on disk
         self._stopped = ""  # why nothing is written any more
@@ -120,17 +115,7 @@ class RocksJournal:
         Raises:
             JournalStopped: this write or an earlier one failed. Whether this one was kept is unknown.
         """
-        request = _Request(events, expected, documents or {})
-        try:
-            self._join(request)
-            if request.leads:
-                self._lead(request)
-        except BaseException:  # interrupted from the keyboard: nobody may wait for us for ever
-            self._leave(request)
-            raise
-        if request.answer is None:
-            raise JournalStopped(self._stopped)
-        return request.answer
+        return self._commit(Request(events, expected, documents or {}))
 
     def append_each(self, batches: Sequence[tuple[Sequence[Event], Mapping[str, int], Mapping[str, bytes]]]) -> None:
         """Write batches one after the other with one sync for all, each as `append` would: for restoring a record.
@@ -139,13 +124,12 @@ class RocksJournal:
             ValueError: a batch does not follow what is there; none after it is written.
             JournalStopped: as for `append`.
         """
-        requests = [_Request(*batch) for batch in batches]
-        with self._writing:
-            self._write_or_stop(requests)
+        requests = [Request(*batch) for batch in batches]
+        self._write_group(requests)
         for request in requests:
-            if request.answer is None:
-                raise JournalStopped(self._stopped)
-            if not isinstance(request.answer, bytes):
+            if request.failure is not None:
+                raise request.failure
+            if isinstance(request.answer, list):
                 raise ValueError(f"{request.answer[0]} has a gap")  # noqa: TRY004  the journal's own word for it
 
     def latest_arrival(self) -> int:
@@ -153,64 +137,21 @@ class RocksJournal:
         number, _ = self._end
         return max(event.arrived for event in unpacked_batch(self._record(number))) if number else 0
 
-    def _join(self, request: "_Request") -> None:
-        """Queue up; come back with the answer, or with the lead."""
-        with self._queue:
-            self._waiting.append(request)
-            request.leads, self._led = not self._led, True
-        if not request.leads:
-            request.turn.acquire()
+    def _write_group(self, group: list[Request]) -> None:
+        with self._writing:
+            try:
+                if not self._stopped:
+                    self._write(group)
+            except BaseException as error:
+                self._stopped = _stop_words(self._path, error)
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                for request in group:
+                    if request.answer is None:
+                        request.failure = JournalStopped(self._stopped)
 
-    def _leave(self, request: "_Request") -> None:
-        with self._queue:
-            if request in self._waiting:
-                self._waiting.remove(request)
-            if request.leads:
-                self._pass_lead(request)
-
-    def _pass_lead(self, request: "_Request") -> None:
-        """Give the lead to the first who waits; the queue is locked."""
-        request.leads = False
-        self._led = bool(self._waiting)
-        if self._led:
-            self._waiting[0].leads = True
-            self._waiting[0].turn.release()
-
-    def _lead(self, request: "_Request") -> None:
-        group: list[_Request] = []
-        try:
-            with self._queue:
-                self._gather(group)
-            with self._writing:
-                self._write_or_stop(group)
-        finally:
-            with self._queue:
-                self._pass_lead(request)
-            for other in group:
-                if other is not request:
-                    other.turn.release()
-
-    def _gather(self, group: "list[_Request]") -> None:
-        """Take those who wait, the leader first among them; the queue is locked."""
-        events = 0
-        for request in self._waiting:
-            events += len(request.packed)
-            if group and events > GROUP_EVENTS_MAX:
-                break
-            group.append(request)
-        del self._waiting[: len(group)]
-
-    def _write_or_stop(self, group: "list[_Request]") -> None:
-        if self._stopped:
-            return
-        try:
-            self._write(group)
-        except BaseException as error:
-            self._stopped = _stop_words(self._path, error)
-            if not isinstance(error, Exception):
-                raise
-
-    def _write(self, group: "list[_Request]") -> None:
+    def _write(self, group: list[Request]) -> None:
         """Answer every request of the group: stale, or written in one synced batch with the others."""
         values = self._values(key for request in group for key in request.expected)
         batch = WriteBatch(raw_mode=True)
@@ -244,7 +185,7 @@ class RocksJournal:
         for request, answer in zip(group, answers, strict=True):
             request.answer = answer
 
-    def _put_events(self, request: "_Request", number: int, values: dict[str, bytes], batch: WriteBatch) -> bytes:
+    def _put_events(self, request: Request, number: int, values: dict[str, bytes], batch: WriteBatch) -> bytes:
         """File a request's events in the log and under deadlines, and extend the values that the group will write.
 
         Answers the position after them.
@@ -422,24 +363,6 @@ class RocksJournal:
             return 0, position_of(0)
         number = int.from_bytes(log.key(), "big")
         return number, position_of(number, log.value())
-
-
-class _Request:
-    """One append that waits for its group to be written."""
-
-    __slots__ = ("answer", "closed", "documents", "expected", "keys", "leads", "opened", "packed", "turn")
-
-    def __init__(self, events: Sequence[Event], expected: Mapping[str, int], documents: Mapping[str, bytes]) -> None:
-        assert_sequences(events, expected)
-        self.expected = expected
-        self.documents = documents
-        self.opened, self.closed = deadlines(events)
-        self.keys = [event.key for event in events]
-        self.packed = list(map(packed, events))
-        self.leads = False
-        self.answer: bytes | list[str] | None = None
-        self.turn = Lock()
-        self.turn.acquire()  # released by the leader, with the answer or with the lead
 
 
 def _options(cache: Cache, write_buffer_bytes: int, *, new: bool, stop_at_damage: bool) -> Options:

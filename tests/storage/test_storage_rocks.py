@@ -276,7 +276,7 @@ class TestGroups:
     def test_a_group_has_a_bound_and_the_rest_forms_the_next(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("suyuan.storage.rocks.GROUP_EVENTS_MAX", 10)
+        monkeypatch.setattr("suyuan.storage.group.GROUP_EVENTS_MAX", 10)
         journal = rocks(folder)
         disk = watched(journal)
         batches = [(run(f"box{number}", 1, length), {f"box{number}": 0}) for number, length in enumerate((5, 5, 1, 50))]
