@@ -141,11 +141,21 @@ class FaultAuditor:
             self._same_answer(upload, raw, (str(told.get("infcode")), _settlement(told)))
             self._told_message(upload, body, told, self._left.get(_mark(raw), 0))
         elif told.get("rejected"):
-            self.findings.append(f"{upload}: {told['rejected']} good lines were rejected")
+            if not self._lifts_too_early(by, kind, raw):
+                self.findings.append(f"{upload}: {told['rejected']} good lines were rejected")
         elif kind == "table":
             self._told_table(upload, by, raw)
         else:
             self._told_epcis(upload, by, raw)
+
+    def _lifts_too_early(self, by: str, kind: str, raw: bytes) -> bool:
+        """Whether a file lifts an order of which its sender had not been told yet that it stands."""
+        left, rows = self._left[_mark(raw)], _rows(raw) if kind == "table" else []
+        return any(
+            row["kind"] == "hold_lifted"
+            and not any(order.giver == by and order.since < left for order in self.orders[_target(row)])
+            for row in rows
+        )
 
     def refused_at_the_door(self, upload: str, answer: bytes) -> None:
         """A damaged message must be refused, whatever is left of it."""
