@@ -1,12 +1,15 @@
 """Questions over the lake in SQL: DuckDB here, and the same text on Spark where one machine is too small."""
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import msgspec
 
 from suyuan.lake.columns import LATER, PERSONAL, SCHEMA_OF_ROWS
 from suyuan.lake.manifest import Manifest, fault_of, read_manifest, reading
@@ -21,6 +24,11 @@ ROWS = 1_000_000
 """Rows of one answer; what a reader takes in ends long before."""
 
 _TYPES = {"Int64": "BIGINT", "Boolean": "BOOLEAN", "Date": "DATE", "String": "VARCHAR", "List(String)": "VARCHAR[]"}
+_VALUES = frozenset({"unnest", "range", "generate_series", "generate_subscripts", "json_each", "json_tree"})
+"""Functions that a question may read from: they make rows of values. All others may open files, or run further SQL."""
+_NAME = re.compile(r"\w+")
+"""A view, or a part of the question. A path is none: the files of the lake hold columns that a view may leave out."""
+_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s", re.IGNORECASE)
 # Spark's name for the same function, so that a question about `refs` reads alike.
 _MACROS = "CREATE MACRO get_json_object(document, path) AS json_extract_string(document, path)"
 
@@ -60,7 +68,7 @@ def ask(
         LakeRefusal: the lake cannot be read, or a file of it is damaged.
     """
     sql = sql_of(question)
-    _check(sql)
+    check(sql)
     with opened(folder, personal=personal, memory_mb=memory_mb) as connection:
         timer = threading.Timer(seconds, connection.interrupt)
         timer.start()
@@ -131,13 +139,44 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _check(sql: str) -> None:
+@lru_cache(maxsize=64)
+def check(sql: str) -> None:
+    """That a question reads views and values alone, wherever in it they are named.
+
+    Raises:
+        QuestionRefused: it is not one SELECT, or reads something else.
+    """
     try:
-        statements = duckdb.extract_statements(sql)
+        statements = duckdb.extract_statements(_EXPLAIN.sub("", sql, count=1) if _EXPLAIN.match(sql) else sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise QuestionRefused("a question is one SELECT; the lake is read, never changed by SQL")
+        with duckdb.connect() as connection:
+            tree = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statements[0].query])
+            [[text]] = tree.fetchall()
     except duckdb.Error as error:
         raise QuestionRefused(f"this is no SQL: {error}") from error
-    if len(statements) != 1 or statements[0].type not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
-        raise QuestionRefused("a question is one SELECT; the lake is read, never changed by SQL")
+    told = msgspec.json.decode(text)
+    if told.get("error"):
+        raise QuestionRefused(f"this question cannot be seen through; write it otherwise: {told.get('error_message')}")
+    for source in _sources(told):
+        raise QuestionRefused(
+            f"a question reads the views events, boxes and sealed and nothing else; not {source!r}: name a view instead"
+        )
+
+
+def _sources(told: Any) -> Iterator[str]:  # noqa: ANN401  any part of a parsed question
+    """What a parsed question reads that is neither a view nor made of values."""
+    if isinstance(told, dict):
+        if told.get("type") == "TABLE_FUNCTION":
+            name = str(told["function"]["function_name"])
+            if name.lower() not in _VALUES:
+                yield name
+        elif told.get("type") == "BASE_TABLE":
+            parts = (told["catalog_name"], told["schema_name"], told["table_name"])
+            if any(parts[:2]) or not _NAME.fullmatch(parts[2]):
+                yield ".".join(filter(None, parts))
+    for part in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
+        yield from _sources(part)
 
 
 _OF_THE_QUESTION = (

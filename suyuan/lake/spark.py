@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from suyuan.lake.columns import SCHEMA_OF_ROWS
 from suyuan.lake.manifest import read_manifest, reading
-from suyuan.lake.query import ROWS, Rows, columns_of_rows, sql_of
+from suyuan.lake.query import ROWS, Rows, check, columns_of_rows, sql_of
 from suyuan.lake.questions import VIEWS
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
 
@@ -61,8 +61,10 @@ class SparkLake:
         """
         from pyspark.errors import PySparkException  # noqa: PLC0415  an extra
 
+        sql = sql_of(question)
+        check(sql)  # Spark itself would read any file that its workers can, and write too
         try:
-            frame = self._spark.sql(sql_of(question))
+            frame = self._spark.sql(sql)
             found = [tuple(row) for row in frame.limit(rows + 1).collect()]
         except PySparkException as error:
             raise QuestionRefused(f"Spark: {_first_line(error)}") from error
@@ -84,6 +86,7 @@ class SparkLake:
         everything = f"SELECT {columns_of_rows(personal=self._personal)} FROM every_file"  # noqa: S608  our own names
         for name, sql in {"sealed": everything, **VIEWS}.items():
             self._spark.sql(sql).createOrReplaceTempView(name)
+        self._spark.catalog.dropTempView("every_file")  # it has the columns that a view may leave out
 
 
 def _session(master: str) -> Any:  # noqa: ANN401  no types without the extra

@@ -74,9 +74,12 @@ def test_what_others_said_is_sealed_and_no_fact_of_this_node(lake: Lake) -> None
         ("COPY (SELECT 1) TO 'x.csv'", "one SELECT"),
         ("SET threads = 1", "one SELECT"),
         ("INSTALL httpfs", "one SELECT"),
-        ("SELECT * FROM read_csv('/etc/hostname')", "disabled"),
-        ("SELECT * FROM read_text('{folder}/manifest.json')", "disabled"),
-        ("SELECT * FROM glob('/etc/*')", "disabled"),
+        ("SELECT * FROM read_csv('/etc/hostname')", "nothing else; not 'read_csv'"),
+        ("SELECT * FROM read_text('{folder}/manifest.json')", "nothing else; not 'read_text'"),
+        ("SELECT * FROM glob('/etc/*')", "nothing else; not 'glob'"),
+        ("SELECT * FROM query('SELECT 1')", "nothing else; not 'query'"),
+        ("WITH own AS (FROM '/etc/x.csv') SELECT 1 FROM own", "nothing else; not '/etc/x.csv'"),
+        ("EXPLAIN ANALYZE CREATE TABLE own AS SELECT 1", "one SELECT"),
     ],
 )
 def test_a_question_that_is_wrong_or_reaches_beyond_the_lake_is_refused(lake: Lake, question: str, words: str) -> None:
@@ -90,6 +93,21 @@ def test_pseudonyms_are_shown_only_to_who_may_see_them(lake: Lake) -> None:
     with pytest.raises(QuestionRefused, match="person"):
         ask(lake.folder, "SELECT person FROM events", personal=False)
     assert "person" not in ask(lake.folder, "SELECT * FROM sealed", personal=False).columns
+
+
+def test_no_question_gets_at_the_files_behind_the_views_nor_writes_them(lake: Lake) -> None:
+    [file, *_] = sorted(lake.folder.rglob("*.parquet"))
+    stored = file.read_bytes()
+    for question in (
+        "SELECT person FROM read_parquet('{}')",
+        "SELECT person FROM '{}'",
+        "SELECT (SELECT max(person) FROM parquet_scan(['{}'])) FROM events",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{}' (FORMAT csv, USE_TMP_FILE false)",
+    ):
+        with pytest.raises(QuestionRefused):
+            ask(lake.folder, question.format(file), personal=False)
+    assert file.read_bytes() == stored
+    assert ask(lake.folder, "EXPLAIN ANALYZE SELECT count(*) FROM events JOIN range(3) ON true").rows
 
 
 def test_an_answer_is_cut_and_a_question_without_end_is_ended(lake: Lake) -> None:
