@@ -29,6 +29,8 @@ CLOCKS_APART = 600_000_000
 """µs by which the clocks of two nodes may differ before questions are refused."""
 BOXES_MAX = 5_000
 """Boxes of one question; a claim has at most some hundreds."""
+_STAYING = frozenset({"relayed", "reported"})
+"""What no other province hears: the relay's own records, and that a citizen has reported something."""
 SHARED_TABLES = ("products", "prefixes", "packages", "edges", "transcodes", "maker_schemes")
 """What the nation knows for all: products, prefixes and mappings, each row with its dates."""
 
@@ -100,9 +102,13 @@ class Stranger(Exception):  # noqa: N818  the reader's word for it
 
 def provinces_of(node: Node) -> dict[str, Registered]:
     """The provinces that are registered here; none for a node that is no nation."""
-    keys = list(node.journal.keys(PROVINCES))
+    return registered(node, node.journal.keys(PROVINCES))
+
+
+def registered(node: Node, keys: Iterable[str]) -> dict[str, Registered]:
+    """Those of these provinces that may speak, by what is stored at this moment."""
     found = {}
-    for key, events in node.ledger.read(keys).items():
+    for key, events in node.ledger.read(list(keys)).items():
         name = key.removeprefix(PROVINCES)
         listed = [event.detail for event in events if event.detail["step"] == "key"]
         ended = {event.detail["public"] for event in events if event.detail["step"] == "ended"}
@@ -137,7 +143,6 @@ class Nation:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self._provinces: dict[str, Registered] = {}
         self._blocks: dict[str, int] = {}
         self._tables: tuple[object, str] = (None, "")
 
@@ -159,10 +164,8 @@ class Nation:
         return written(self.node.signer, answered, body)
 
     def _check_sender(self, message: Message, head: Head) -> None:
-        known = self._provinces.get(head.sender)
-        if known is None or not any(message.is_by(key) for key in known.keys):
-            self._provinces = provinces_of(self.node)
-            known = self._provinces.get(head.sender)
+        # Looked up each time: a key that is taken out is out for every process, at once.
+        known = registered(self.node, [province_key(head.sender)]).get(head.sender)
         if known is None:
             raise Stranger(f"no province {head.sender!r} is registered: suyuan relay register")
         if not any(message.is_by(key) for key in known.keys):
@@ -285,7 +288,7 @@ class Nation:
         """What others said under these keys from these sequences on."""
         for key, events in self.node.ledger.read(news).items():
             for event in events[news[key] - 1 :]:
-                if province_of(event) != province and event.kind != "relayed":
+                if province_of(event) != province and event.kind not in _STAYING:
                     yield outgoing(event, events)
 
     def boxes(self, province: str, keys: list[str]) -> Answer:
@@ -326,7 +329,8 @@ def person_mark(node: Node) -> str:
 
 def outgoing(event: Event, history: list[Event]) -> Event:
     """An event as it goes to another province: as stored where it came from, without what a decision does not need."""
-    return msgspec.structs.replace(as_told(event, history), prescriber="", software="", document="", deadline=0)
+    told = as_told(event, history)
+    return msgspec.structs.replace(told, prescriber="", software="", document="", price=0, deadline=0)
 
 
 def _packed(events: Iterable[Event]) -> tuple[bytes, int]:

@@ -11,6 +11,7 @@ from suyuan.catalogue.prefixes import Prefix
 from suyuan.ledger.across import clashes
 from suyuan.ledger.admission import Rules
 from suyuan.ledger.events import Event
+from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import province_of
 from suyuan.lookup.totals import count_all
 from suyuan.views.counts import Period, sums
@@ -129,6 +130,24 @@ def test_a_carton_that_crosses_the_border_brings_what_is_known_of_its_boxes(fiel
     here.sell(HOSPITAL_A, BOX)
     field.settle_down()
     assert "sold" in [event.kind for event in there.history(f"elsewhere:trace20:{BOX}")]
+
+
+def test_a_province_hears_of_a_sale_elsewhere_no_more_than_a_decision_needs(field: Field) -> None:
+    here, there = field.places[HERE], field.places[THERE]
+    key = f"trace20:{BOX}"
+    there.sell(HOSPITAL_FAR, BOX)
+
+    def told_here(books: Books) -> None:
+        books.add(key, "sold", actor=HOSPITAL_A, person="p1-1", prescriber="p1-2", price=7, document="d", software="s")
+        books.add(key, "reported", references={"report": "R-1"})
+
+    here.node.ledger.transact({key}, told_here)
+    field.settle_down()
+    at_nation = [event.kind for event in field.center.history(key) if event.origin.startswith(HERE)]
+    assert at_nation == ["sold", "reported"]
+    [told] = there.history(f"elsewhere:{key}")
+    assert (told.kind, told.actor, told.person) == ("sold", HOSPITAL_A, "p1-1")
+    assert (told.price, told.prescriber, told.document, told.software) == (0, "", "", "")
 
 
 def test_a_province_cut_off_for_a_day_works_alone_and_catches_up(field: Field) -> None:
