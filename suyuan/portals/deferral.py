@@ -110,6 +110,8 @@ class Deferral:
         if self._inbox.waiting:
             self.begin("what was laid aside before the restart is being recorded")
             await asyncio.to_thread(self._replay)
+        else:
+            await asyncio.to_thread(self._take_over)
         self._looking = asyncio.create_task(self._look())
 
     async def stop(self) -> None:
@@ -149,9 +151,9 @@ class Deferral:
             since = self.since()
             if since and time.monotonic() - since > self.node.settings.defer_after_seconds:
                 self.begin(f"an upload has waited for {time.monotonic() - since:.0f} seconds")
-            if self.reason and not self.forced and self.idle():
+            if not self.forced and self.idle():
                 try:
-                    await asyncio.to_thread(self._replay)
+                    await asyncio.to_thread(self._replay if self.reason else self._take_over)
                 except Exception as error:  # the next look tries again
                     self.log.exception("replay", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY)
@@ -222,11 +224,18 @@ class Deferral:
                     self.reason = ""
                     self._names.clear()
 
+    def _take_over(self) -> None:
+        """Take in what killed processes have laid aside, whether or not this one lays anything aside."""
+        with self._replaying:
+            for left in self._left():
+                if not self._drained(left):
+                    return
+
     def _left(self) -> Iterator[Inbox]:
         """What server processes that were killed have laid aside; looked for now and then."""
         if time.monotonic() - self._looked_for_left > LEFT_EVERY or not self._looked_for_left:
-            self._looked_for_left = time.monotonic()
             yield from Inbox.left(self._folder)
+            self._looked_for_left = time.monotonic()  # not where the store failed again: then it is looked for at once
 
     def _drained(self, inbox: Inbox) -> bool:
         """Take in all that waits in an inbox; false where the store failed again.

@@ -70,9 +70,11 @@ class Inbox:
         for path in sorted(folder.glob("*.inbox")):
             with suppress(BlockingIOError):
                 found = cls(path, path.stat().st_size)
-                if found.waiting:
-                    yield found
-                found.close()
+                try:
+                    if found.waiting:
+                        yield found
+                finally:  # also where who asks goes no further: what waits must not stay ours
+                    found.close()
 
     @property
     def waiting(self) -> int:
@@ -92,6 +94,8 @@ class Inbox:
             OSError: the disk refused; nothing was kept.
         """
         with self._lock:
+            if self._owner is None:
+                raise OSError("the inbox is closed")
             if not self._entries:
                 self._end = 0
             if self._end + _HEAD.size + len(content) > self._bytes_max:
@@ -124,10 +128,11 @@ class Inbox:
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
-        if self._owner is not None:
-            for one in (self._file, self._marks, self._owner):
-                os.close(one)
-            self._owner = None
+        with self._lock:
+            if self._owner is not None:
+                for one in (self._file, self._marks, self._owner):
+                    os.close(one)
+                self._owner = None
 
     def _read_done(self) -> int:
         held = os.pread(self._marks, _DONE.size, 0)

@@ -140,6 +140,30 @@ def test_what_is_laid_aside_outlives_a_restart_and_is_recorded_before_anything_n
         assert order(node) == [2]
 
 
+def test_what_a_process_that_is_gone_has_laid_aside_is_recorded_by_one_that_lays_nothing_aside(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            store.down = True
+            assert [await refusal(counter.take(sale(number), PHARMACY_P)) for number in (1, 2)] == ["deferred"] * 2
+
+        run(node, story)
+    for file in (tmp_path / "node" / "inbox").iterdir():  # of a second worker, and there is only one from now on
+        file.rename(file.with_name(file.name.replace("00", "01")))
+    with node_in(tmp_path / "node") as node:
+        store = Store(node)
+
+        async def second(counter: Counter) -> None:
+            assert counter.deferral.reason, "the store failed on it at once"
+            store.down = False
+            await until(lambda: not counter.deferral.reason)
+            assert order(node) == [1, 2]
+
+        store.down = True
+        run(node, second)
+
+
 def test_no_room_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
     with node_in(tmp_path / "node") as node:
         store = Store(node)

@@ -103,3 +103,22 @@ def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: P
     left.close()
     mine.close()
     assert contents(tmp_path) == [b"left behind"]
+
+
+def test_what_is_left_can_be_found_again_where_who_found_it_went_no_further(tmp_path: Path) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.put(b"left behind")
+    inbox.close()
+    for _ in range(2):
+        for left in Inbox.left(tmp_path):
+            assert left.waiting == 1
+            break
+        else:
+            raise AssertionError("it is not found")
+
+
+def test_a_closed_inbox_takes_nothing(tmp_path: Path) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.close()
+    with pytest.raises(OSError, match="closed"):
+        inbox.put(b"too late")
