@@ -636,8 +636,8 @@ def _journal(folder: Path, settings: Settings) -> Journal:
 def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
     """See that folder, secrets and database belong together; the first time, note in each that they do."""
     marker = folder / DATABASE
-    held = marker.read_text().strip() if marker.exists() else journal.identity
-    if held != journal.identity:
+    held = marker.read_text().strip() if marker.exists() else ""  # empty also where its writing was cut off
+    if held and held != journal.identity:
         raise NodeUnusable(
             f"{folder} belongs with the record {held[:8]}… and the setting database names {journal.identity[:8]}…: "
             "name the database that it had, or use a new folder"
@@ -648,7 +648,13 @@ def _join(folder: Path, journal: PostgresJournal, privacy: Privacy) -> None:
             f"the secrets in {folder} are not those of the database: its pseudonyms and seals would not match. Copy "
             f"{SECRETS} from a host that uses this database"
         )
-    marker.write_text(journal.identity + "\n")
+    if not held:
+        try:
+            _write_whole(marker, f"{journal.identity}\n".encode(), 0o644)
+        except OSError as error:
+            raise NodeUnusable(
+                f"{marker} cannot be written: {error.strerror}; see to the disk and its rights"
+            ) from error
 
 
 def _check_secrets(folder: Path, tables: Tables, privacy: Privacy) -> None:
@@ -787,17 +793,29 @@ def place_secrets(folder: Path, keys: bytes) -> None:
 def _write_secrets(folder: Path, secrets: _Secrets, *, anew: bool) -> None:
     """Into the folder, for its owner only; `anew` leaves those alone that are there."""
     path = folder / SECRETS
-    unfinished = folder / f".{SECRETS}.{random.token_hex(4)}"
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(secrets))
-            file.flush()
-            os.fsync(file.fileno())
-        if not anew:
-            unfinished.replace(path)
-            return
-        with suppress(FileExistsError):
-            os.link(unfinished, path)
-        unfinished.unlink()
+        _write_whole(path, msgspec.json.encode(secrets), 0o600, anew=anew)
     except OSError as error:
         raise NodeUnusable(f"{path} cannot be written: {error.strerror}; choose another folder with --dir") from error
+
+
+def _write_whole(path: Path, content: bytes, mode: int, *, anew: bool = False) -> None:
+    """On disk under its name when this returns, whole or not at all; `anew` leaves alone what is there."""
+    unfinished = path.with_name(f".{path.name}.{random.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if anew:
+            with suppress(FileExistsError):
+                os.link(unfinished, path)
+        else:
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    entries = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(entries)  # or a loss of power could take the name back
+    finally:
+        os.close(entries)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from postgres_server import PostgresServer
@@ -70,7 +71,8 @@ class TestRefused:
         assert not (tmp_path / "other" / SECRETS).exists(), "none are made that would stand in the way"
         mixed = tmp_path / "mixed"
         mixed.mkdir()
-        (mixed / SECRETS).write_bytes((folder / SECRETS).read_bytes().replace(b"A", b"B"))
+        kept = msgspec.json.decode((folder / SECRETS).read_bytes())
+        (mixed / SECRETS).write_bytes(msgspec.json.encode({**kept, "person_key": bytes(32)}))
         with pytest.raises(NodeUnusable, match=r"not those of the database.*Copy secrets\.json"):
             Node.open(mixed)
 
@@ -104,6 +106,19 @@ class TestRefused:
         monkeypatch.setenv("SUYUAN_DATABASE", address)
         with pytest.raises(NodeUnusable, match="keeps a journal of its own"):
             check_folder(tmp_path / "rocks")
+
+    def test_a_note_of_the_record_that_was_cut_off_is_written_again_and_a_whole_one_is_left_alone(
+        self, folder: Path
+    ) -> None:
+        named = (folder / DATABASE).read_text()
+        (folder / DATABASE).write_text("")
+        Node.open(folder).close()
+        assert (folder / DATABASE).read_text() == named
+        (folder / DATABASE).chmod(0o444)
+        before = (folder / DATABASE).stat()
+        Node.open(folder).close()
+        after = (folder / DATABASE).stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
     def test_lost_secrets_are_never_made_anew(self, folder: Path) -> None:
         (folder / SECRETS).unlink()

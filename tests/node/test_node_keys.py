@@ -1,5 +1,6 @@
 """Keys that are replaced: what was signed and sealed before stays good, and trust in the old key leads to the new."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -98,3 +99,29 @@ def test_the_key_that_names_persons_is_not_replaced_and_a_wrong_or_lost_file_is_
     with pytest.raises(NodeUnusable, match="restore it from its backup"):
         Node.open(folder)
     assert run(["keys", "rotate", "seal", "--dir", str(tmp_path / "nothing")]) == 3
+
+
+def test_secrets_are_on_disk_under_their_name_and_a_full_disk_leaves_the_old_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "node"
+    Node.open(folder).close()
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+        sync(file)
+
+    def refused(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", noted)
+    rotate_seal_key(folder)
+    assert synced[-1] == str(folder), "or a loss of power could bring the old ones back"
+    kept = (folder / SECRETS).read_bytes()
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(NodeUnusable, match="No space left"):
+        rotate_seal_key(folder)
+    assert (folder / SECRETS).read_bytes() == kept
+    assert not list(folder.glob(f".{SECRETS}.????????")), "no half of them lies about"
