@@ -85,9 +85,11 @@ ORDER BY era DESC, transaction DESC, ordinal DESC LIMIT 1
 """  # noqa: S608  our own text
 _OUTCOME = """
 SELECT (SELECT batch FROM journal.feed WHERE era = %(era)s AND transaction = %(transaction)s AND ordinal = 1),
-       CASE WHEN %(transaction)s < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+       CASE WHEN %(transaction)s < pg_current_xact_id()::text::bigint
             THEN pg_xact_status(%(transaction)s::text::xid8) END
 """
+"""Held against a number of its own, for the snapshot's end says only what has ended: the youngest transaction would not
+be known there while it is under way. None is of a server that was promoted with less, and has not come so far."""
 _DUE = "SELECT due, code, sequence FROM journal.deadline WHERE due <= %s ORDER BY due, code, sequence LIMIT %s"
 _KEYS_UP_TO = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s AND code < %s LIMIT %s"
 _KEYS = "SELECT code FROM journal.event WHERE sequence = 1 AND code >= %s ORDER BY code LIMIT %s"

@@ -134,6 +134,10 @@ class TestManyProcesses:
         with pytest.raises(JournalStopped, match=r"This node has moved to another folder\."):
             put(other, run(BOX, 2, 2))
         assert other.fetch([BOX])[BOX].sequence == 1
+        with pytest.raises(JournalStopped):
+            journal.close_for_writing("words that no text of PostgreSQL holds: \0")
+        with pytest.raises(JournalStopped, match="moved"):  # closing it once more opens it at no moment
+            put(other, run(BOX, 2, 2))
         journal.reopen_for_writing()
         put(other, run(BOX, 2, 2))
         other.close()
@@ -162,6 +166,33 @@ class TestLostCommits:
         put(journal, run(BOX, 2, 2))
         assert all_events(journal)[2:] == run(BOX, 2, 2)
         audit(journal)
+        journal.close()
+
+    def test_a_commit_that_is_still_under_way_is_waited_for(self, database: str) -> None:
+        class Slow(PostgresJournal):
+            late: threading.Timer | None = None
+
+            def _lost_in_commit(self, connection: Connection) -> psycopg.Error | None:
+                if self.late is not None:
+                    return super()._lost_in_commit(connection)
+
+                def commit() -> None:
+                    connection.commit()
+                    connection.close()
+
+                give_back, self.late = self._connections._give_back, threading.Timer(1, commit)
+
+                def keep(_: Connection) -> None:  # the server has the commit, and takes its time
+                    self._connections._give_back = give_back  # type: ignore[method-assign]
+                    assert self.late is not None
+                    self.late.start()
+
+                self._connections._give_back = keep  # type: ignore[method-assign, assignment]
+                return psycopg.OperationalError("the connection is lost")
+
+        journal = Slow(database)
+        position = put(journal, [fact(BOX, 1)])
+        assert journal.since(None, 10) == ([fact(BOX, 1)], position)
         journal.close()
 
     def test_every_connection_cut_at_once_is_mended_without_a_word(
