@@ -27,6 +27,8 @@ class ProvenSales(NamedTuple):
     """Sales whose proof would tell a place that citizens are not told."""
     checkpoint: Checkpoint | None
     """To which the file leads."""
+    altered: int = 0
+    """Sales that are no longer what was sealed: nothing is signed for them."""
 
 
 class Promising(Protocol):
@@ -44,10 +46,12 @@ def prove_sales(ledger: Ledger, catalogue: Catalogue, prover: Prover, promise: P
     checkpoint = prover.checkpoints.latest()
     places: list[Place] = []
     promises: list[str] = []
-    proven = waiting = kept_back = 0
+    proven = waiting = kept_back = altered = 0
     for sale, undone in told_sales(keys[0], events)[0]:
         place = _place(prover, sale, checkpoint)
-        if place is None:
+        if place is None and prover.is_altered(sale):
+            altered += 1
+        elif place is None:
             waiting += 1
             promises.append(promise(sale, hidden=is_kept_back(sale, catalogue)))
         elif is_kept_back(sale, catalogue) and not place.hidden:
@@ -57,7 +61,7 @@ def prove_sales(ledger: Ledger, catalogue: Catalogue, prover: Prover, promise: P
             places.append(place)
             places += _undoing(prover, sale, events, checkpoint, place) if undone else ()
     file = prover.proof(places, checkpoint, promises) if places or promises else b""
-    return ProvenSales(file, proven, waiting, kept_back, checkpoint)
+    return ProvenSales(file, proven, waiting, kept_back, checkpoint, altered)
 
 
 def prove_all(

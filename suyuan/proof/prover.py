@@ -91,6 +91,10 @@ class Prover:
                     return self._at(each.line, event, number)
         return None
 
+    def is_altered(self, event: Event) -> bool:
+        """Whether something was sealed in the place of this event, and this event is not it."""
+        return self.place_of(event) is None and self._sealed.feed_of(event.key, event.sequence) is not None
+
     def _at(self, line: Segment, event: Event, number: int) -> Place | None:
         index, hashes = number - line.first, self._hashes(line.number)
         if 0 <= index < len(hashes):

@@ -156,7 +156,11 @@ def signed_sm2(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the signature, r before s, is that of this SM2 key over SM3, with the default id (GB/T 32918.2)."""
     x, y = (int.from_bytes(part, "big") for part in (public[:32], public[32:]))
     r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
-    if len(signature) != SIGNATURE or not (0 < r < _N and 0 < s < _N) or (y * y - x * x * x - _A * x - _B) % _P:
+    if (
+        len(signature) != SIGNATURE
+        or not (0 < r < _N and 0 < s < _N and (r + s) % _N)
+        or (y * y - x * x * x - _A * x - _B) % _P
+    ):
         return False
     numbers = (_A, _B, *_G, x, y)
     owner = _sm3(b"\x00\x80" + _SIGNER + b"".join(number.to_bytes(32, "big") for number in numbers))
@@ -374,6 +378,7 @@ def read_promise(note: str, part: str) -> Promise:
         promise = Promise(what, key, event_time, arrived, actor, region, by.removeprefix("by "), signed)
     except (ValueError, TypeError) as error:
         raise ProofWrong(part, f"a line of it was altered: {error}") from error
+    _check_kinds(promise[:6], part)
     if word != "promise" or promise_text(origin, told, promise.by) != signed.text:
         raise ProofWrong(part, "a line of it was altered")
     return promise
@@ -421,7 +426,7 @@ def verify_file(data: bytes, key: Key | None = None) -> Verdict:
     Raises:
         ProofWrong: it proves nothing; the part and the words say what was altered.
     """
-    told = _read(data)
+    told, again = _read(data)
     keys = _Keys(told, key)
     promises = _promises(told, keys)
     records: tuple[Proven, ...] = ()
@@ -431,14 +436,15 @@ def verify_file(data: bytes, key: Key | None = None) -> Verdict:
         keys.check(checkpoint.note, "checkpoint")
     if checkpoint is not None and "old_checkpoint" in told:
         old = read_checkpoint(_lines(told, "old_checkpoint"), "old_checkpoint")
-        _Keys(told, None).check(old.note, "old_checkpoint")
+        keys.check(old.note, "old_checkpoint")
         check_growth(old, checkpoint, _hashes(told, "path", ""))
     elif checkpoint is not None:
         given = told.get("records")
         if not isinstance(given, list) or not given:
             raise ProofWrong("records", "there are none")
         records = tuple(_record(each, f"records[{number}]", checkpoint) for number, each in enumerate(given))
-    if (again := written(told)) != data:
+        _once([each.number for each in records], "records")
+    if again != data:
         raise ProofWrong("file", f"it is not written as it was made, from byte {_first_difference(again, data)} on")
     signer = keys.signer(checkpoint.note if checkpoint is not None else promises[0].note)
     return Verdict(records, promises, checkpoint, old, signer, key is not None)
@@ -465,19 +471,23 @@ def check_growth(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> Non
         raise ProofWrong("checkpoint", "it is smaller or earlier than the one that it should go on from")
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def _read(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """What a file holds, and how that is written."""
     if len(data) > FILE_MAX:
         raise ProofWrong("file", f"it is larger than {FILE_MAX:,} bytes: no proof")
     try:
         told = json.loads(data)
+        again = written(told)
     except (ValueError, RecursionError) as error:
         raise ProofWrong("file", f"it cannot be read as JSON: {error}") from error
     if not isinstance(told, dict) or told.get("suyuan proof") != FORMAT:
         raise ProofWrong("file", f'it is no proof: it does not begin with "suyuan proof": {FORMAT}')
-    _only(
-        told, ("suyuan proof", "records", "promises", "checkpoint", "old_checkpoint", "path", "keys", "sm2_key"), "file"
-    )
-    return told
+    # What would not be looked at has no place in a file: nobody is to take it for proven.
+    shows = ["old_checkpoint", "path"] if "old_checkpoint" in told else ["records", "promises"]
+    if "checkpoint" not in told and "promises" in told:
+        shows = ["promises"]
+    _only(told, ("suyuan proof", *shows, "checkpoint", "keys", "sm2_key"), "file")
+    return told, again
 
 
 def _record(given: Any, part: str, checkpoint: Checkpoint) -> Proven:  # noqa: ANN401  whatever the file holds
@@ -510,6 +520,7 @@ def _told(given: Mapping[str, Any], leaf: str, part: str, place: tuple[int, int]
         raise ProofWrong(f"{part}.leaf", f"it is not written as a record is: {error}") from error
     if name != "suyuan leaf 1":
         raise ProofWrong(f"{part}.leaf", "it is of a version that this program does not know")
+    _check_kinds((what, key, event_time, arrived, actor, region), f"{part}.leaf")
     whole = _opened(given, "whole", commitment, part)
     return Proven(what, key, event_time, arrived, actor, region, *place, whole)
 
@@ -580,6 +591,7 @@ def _promises(told: Mapping[str, Any], keys: _Keys) -> tuple[Promise, ...]:
         promise = read_promise("\n".join(each) + "\n", part)
         keys.check(promise.note, part)
         promises.append(promise)
+    _once([promise[:6] for promise in promises], "promises")
     return tuple(promises)
 
 
@@ -595,7 +607,11 @@ def _links(told: Mapping[str, Any]) -> list[KeyLink]:
             link = KeyLink(_base64(each["public"]), each["since"], _base64(each["signature"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ProofWrong(part, f"it cannot be read: {error}") from error
-        if type(link.since) is not int or link.since < 0 or (not number and (link.signature or link.since)):
+        if (
+            type(link.since) is not int
+            or not 0 <= link.since < 1 << 64
+            or (not number and (link.signature or link.since))
+        ):
             raise ProofWrong(part, "its date or signature was altered: the first key has neither")
         links.append(link)
     keys_from(links, links[0].public)
@@ -614,6 +630,20 @@ def _sm2_key(told: Mapping[str, Any]) -> Key | None:
     if key.kind != SM2 or key.text(text.partition("+")[0]) != text:
         raise ProofWrong("sm2_key", "it was altered: it is no SM2 key")
     return key
+
+
+def _check_kinds(told: Sequence[Any], part: str) -> None:
+    """What, key, event time, arrival, actor and region are texts and numbers, as they are shown to people."""
+    if tuple(map(type, told)) != (str, str, int, int, str, str):
+        raise ProofWrong(part, "it is not written as a record is")
+
+
+def _once(marks: Sequence[Any], part: str) -> None:
+    """The same one twice would look like two."""
+    seen: dict[Any, int] = {}
+    for number, mark in enumerate(marks):
+        if (before := seen.setdefault(mark, number)) != number:
+            raise ProofWrong(f"{part}[{number}]", f"it is {part}[{before}] once more")
 
 
 def _only(given: Any, names: Sequence[str], part: str) -> None:  # noqa: ANN401  whatever the file holds
@@ -660,8 +690,11 @@ def _first_difference(one: bytes, other: bytes) -> int:
 
 
 def moment(microseconds: int) -> str:
-    """A time in China, to the second."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, _CHINA).strftime("%Y-%m-%d %H:%M:%S +08:00")
+    """A time in China, to the second; one that no calendar has as it stands."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000, _CHINA).strftime("%Y-%m-%d %H:%M:%S +08:00")
+    except (ValueError, OverflowError, OSError):
+        return f"{microseconds} µs"
 
 
 def in_words(verdict: Verdict) -> list[str]:

@@ -1,5 +1,6 @@
 """A proof file proves what it says to anybody with the public key, and no byte of it can change unseen."""
 
+import base64
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from sealed_record import CLINIC, PHARMACY, SALT_KEY, SM2_PRIVATE, SmallRecord, sale
 
 from suyuan.ledger.events import decoder
-from suyuan.ledger.signer import Signer
+from suyuan.ledger.signer import Signer, followed
 from suyuan.ledger.sm2 import new_sm2_key, public_of, sign_sm2
 from suyuan.proof import verifier
 from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, origin_of, promised
@@ -22,6 +23,10 @@ from suyuan.proof.verifier import ED25519, SM2, Key, ProofWrong, in_words, read_
 SIGNER = Signer(b"\x01" * 32)
 KEY = Key(ED25519, SIGNER.public)
 SALES = [sale(number, CLINIC if number == 4 else PHARMACY) for number in range(1, 12)]
+
+
+def encoded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
 
 
 @pytest.fixture
@@ -136,6 +141,56 @@ def test_a_file_put_together_from_two_is_refused(record: SmallRecord, tmp_path: 
     with pytest.raises(ProofWrong, match="does not follow from the one you gave"):
         verify_file(elsewhere.proof(SALES[0]), KEY)
     assert not verify_file(elsewhere.proof(SALES[0])).trusted
+
+
+def test_nothing_in_a_file_is_shown_twice_or_passed_over(record: SmallRecord) -> None:
+    def changed(good: bytes, **more: object) -> bytes:
+        return verifier.written(json.loads(good) | more)
+
+    good = record.proof(SALES[0])
+    told = json.loads(good)
+    note = promised(sale(50), "suyuan/test", record.hands[:1], SALES[0].arrived, hidden=False)
+    promise = record.prover.proof([], None, [note])
+    growth = record.prover.growth(record.checkpoints.read(1), record.checkpoints.read(3))
+    for bad, part in (
+        (changed(good, records=told["records"] * 2), r"records\[1\]"),
+        (changed(promise, promises=json.loads(promise)["promises"] * 2), r"promises\[1\]"),
+        (changed(growth, records=told["records"]), "'records' does not belong here"),
+        (changed(promise, records=told["records"]), "'records' does not belong here"),
+        (changed(good, path=[]), "'path' does not belong here"),
+    ):
+        with pytest.raises(ProofWrong, match=part):
+            verify_file(bad, KEY)
+
+
+def test_a_checkpoint_that_others_dated_back_proves_no_growth(record: SmallRecord) -> None:
+    forger, old, new = Signer(b"\x09" * 32), record.checkpoints.read(1), record.checkpoints.read(3)
+    growth = json.loads(record.prover.growth(old, new))
+    text = old.note.text.replace(old.time, "2001-01-01T00:00:00Z")
+    line = verifier.signature_line("suyuan/test", key := Key(ED25519, forger.public), forger.sign(text.encode()))
+    growth["old_checkpoint"] = f"{text}\n{line}".splitlines()
+    chain = followed([], forger, SIGNER, 1)
+    growth["keys"] = [
+        {"public": encoded(link.public), "since": link.since, "signature": encoded(link.signature)} for link in chain
+    ]
+    assert verify_file(verifier.written(growth), key).old is not None
+    with pytest.raises(ProofWrong, match="old_checkpoint: it is signed, but by a key that does not follow"):
+        verify_file(verifier.written(growth), KEY)
+
+
+def test_what_no_node_could_have_written_is_told_in_words(record: SmallRecord) -> None:
+    good = record.proof(SALES[0])
+    forged = json.loads(good)
+    forged["keys"].append({**forged["keys"][0], "since": 1 << 64})
+    for bad in (good.replace(b'"leaf": "', b'"leaf": "\\ud800'), verifier.written(forged)):
+        with pytest.raises(ProofWrong):
+            verify_file(bad)
+
+
+def test_a_time_that_no_calendar_has_is_shown_as_it_stands(record: SmallRecord) -> None:
+    far = msgspec.structs.replace(sale(50), event_time=10**18)
+    note = promised(far, "suyuan/test", record.hands[:1], far.arrived, hidden=False)
+    assert "1000000000000000000 µs" in "\n".join(in_words(verify_file(record.prover.proof([], None, [note]), KEY)))
 
 
 def test_an_old_checkpoint_still_proves_after_the_record_has_grown(record: SmallRecord) -> None:

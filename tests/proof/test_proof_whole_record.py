@@ -7,12 +7,24 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
-from proven_node import MOMENT, Batches, change_document, change_feed, change_history, flip, key, opened, sealed_node
+from proven_node import (
+    MOMENT,
+    Batches,
+    change_document,
+    change_feed,
+    change_history,
+    code,
+    flip,
+    key,
+    opened,
+    sealed_node,
+)
 
 from suyuan.lake.manifest import write_manifest
 from suyuan.lake.segment import file_hash
 from suyuan.lake.verification import Checked, checkpoint_faults
 from suyuan.ledger.events import Event
+from suyuan.lookup.proven import prove_sales
 from suyuan.proof.verifier import ED25519, Key
 
 
@@ -122,6 +134,17 @@ def test_a_stored_event_that_was_tampered_with_is_named(
 def test_a_history_that_differs_from_the_feed_is_named(folder: Path) -> None:
     change_history(folder, key(8), b"P44010000001", b"P44010000002")
     assert told(folder) == [f"{key(8)} event 1: in the history of its key it is not what the feed says: altered"]
+
+
+def test_nothing_is_signed_for_a_sale_that_is_no_longer_what_was_sealed(folder: Path) -> None:
+    change_history(folder, key(8), b"P44010000001", b"P44010000002")
+    with opened(folder) as node:
+        altered, whole, waiting = (
+            prove_sales(node.ledger, node.catalogue, node.prover, node.promise, code(number)) for number in (8, 9, 31)
+        )
+    assert (altered.file, altered.altered, altered.waiting) == (b"", 1, 0)
+    assert (whole.proven, whole.altered) == (1, 0)
+    assert (waiting.waiting, waiting.altered) == (1, 0)
 
 
 def test_a_sealed_message_that_was_altered_or_exchanged_is_named(folder: Path) -> None:

@@ -27,6 +27,10 @@ GROUP = "Proof"
 TEXT = "text/plain"
 KEPT = {"cache-control": "public, max-age=31536000, immutable"}
 """A checkpoint never changes."""
+ALTERED = (
+    "A record of this code is no longer what was sealed, and nothing is signed for it. Tell those who run this "
+    "platform: `suyuan verify --node` shows them what was altered."
+)
 FRESH = {"cache-control": "no-cache"}
 
 Segments = Annotated[
@@ -94,9 +98,16 @@ async def prove(request: Request) -> Response:
 
 
 def proven(site: Site, text: str) -> ProvenSales:
-    """What can be proven of a code now."""
+    """What can be proven of a code now.
+
+    Raises:
+        Refused: as by `prover_of`; or a sale is no longer what was sealed.
+    """
     node = site.node
-    return prove_sales(node.ledger, node.catalogue, prover_of(site), node.promise, text)
+    found = prove_sales(node.ledger, node.catalogue, prover_of(site), node.promise, text)
+    if found.altered:
+        raise Refused("not_found", where="code", value=text, what=ALTERED)
+    return found
 
 
 def prover_of(site: Site) -> Prover:

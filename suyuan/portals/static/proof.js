@@ -83,7 +83,7 @@ async function verified(/** @type {any} */ told) {
   if (!told.records && promises.length) return { records: [], promises, segments: 0, events: "" };
   const body = await noted(told.checkpoint ?? [], "checkpoint");
   const [segments, root] = [Number(body[1]), hex(unbase(body[2]))];
-  const records = [];
+  const [records, seen] = [/** @type {any[]} */ ([]), new Set()];
   for (const [number, record] of (told.records ?? []).entries()) {
     const part = `records[${number}]`;
     const segment = JSON.parse(record.segment);
@@ -93,6 +93,8 @@ async function verified(/** @type {any} */ told) {
       throw new Wrong(`${part}.leaf`);
     const leaf = JSON.parse(record.leaf);
     if (leaf[0] !== "suyuan leaf 1") throw new Wrong(`${part}.leaf`);
+    if (seen.has(`${segment[1]}/${record.index}`)) throw new Wrong(part);
+    seen.add(`${segment[1]}/${record.index}`);
     records.push(leaf.slice(1, 7));
   }
   if (!records.length) throw new Wrong("records");
