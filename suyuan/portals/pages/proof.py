@@ -27,7 +27,7 @@ SCRIPT_TEXTS = {
     "altered": "Not proven: altered, or not copied whole",
     "unable": "This browser cannot check signatures itself. Use the form below: the platform checks it.",
     "sale": "Sale",
-    "undone": "Given back or cancelled",
+    "undone": "Return or cancellation",
     "other": "Record",
     "hidden": "place not public",
     "recorded": "recorded",
@@ -129,7 +129,7 @@ def _lines(verdict: Verdict, language: str, told: Any) -> list[dict[str, str]]: 
     """One line for each record: what, when, where."""
 
     def line(each: Proven | Promise) -> dict[str, str]:
-        what = {"sale": told("Sale"), "undone": told("Given back or cancelled")}.get(each.what, told("Record"))
+        what = {"sale": told("Sale"), "undone": told("Return or cancellation")}.get(each.what, told("Record"))
         place = f"{each.actor} · {each.region}" if each.actor else told("place not public")
         happened = iso_time(each.event_time)
         return {"what": what, "time": happened, "when": when(happened, language), "place": place, "key": each.key}
