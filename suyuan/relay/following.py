@@ -10,7 +10,7 @@ from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import number_of, province_of
 from suyuan.ledger.packing import children_of, stays
 from suyuan.node import Node
-from suyuan.relay.filing import BLOCK, FOLLOWED, down_key, head_block, last_of
+from suyuan.relay.filing import BLOCK, FOLLOWED, down_key, head_block, last_of, province_key
 from suyuan.relay.nation import is_box, provinces_of
 
 PAGE = 500
@@ -33,6 +33,8 @@ class Follower:
         self._turns = -1
         """How many pages had been looked at, by whomever, when this one knew where to go on; −1 before."""
         self._blocks: dict[str, int] = {}
+        self._joined: set[str] = set()
+        """Provinces that were told all orders from before they joined."""
 
     def step(self) -> int:
         """Look at the next page; answers how many events it had."""
@@ -42,12 +44,38 @@ class Follower:
             self._position = bytes.fromhex(last.detail["position"]) if last is not None else None
             self._turns = history.sequence
         events, after = self.node.journal.since(self._position, PAGE)
+        if events:
+            self._tell_orders()
         about = [event for event in events if not is_beside(event.key)]
         if about and not self._look(about, after):
             self._turns = -1  # somebody else has followed further
         elif events:
             self._position = after
         return len(events)
+
+    def _tell_orders(self) -> None:
+        """What holds everywhere holds in a province that joins later, too: it is told of all orders, once."""
+        for province in set(provinces_of(self.node)) - self._joined:
+            key = province_key(province)
+            block = head_block(self.node.journal, province)
+            places = [down_key(province, block), down_key(province, block + 1)]
+            # Looked for after it was listed: from then on, each page that is followed tells it of new ones.
+            orders = dict.fromkeys(self.node.journal.keys(_HOLD), 1)
+
+            def decide(
+                books: Books, key: str = key, places: list[str] = places, orders: dict[str, int] = orders
+            ) -> bool:
+                if any(event.detail["step"] == "orders" for event in books.past(key)):
+                    return True
+                free = [place for place in places if books.next_sequence(place) <= BLOCK]
+                if free:
+                    if orders:
+                        books.add(free[0], "relayed", detail={"keys": orders})
+                    books.add(key, "relayed", detail={"step": "orders"})
+                return bool(free)
+
+            if self.node.ledger.transact({key, *places}, decide):
+                self._joined.add(province)
 
     def _look(self, events: list[Event], after: bytes) -> bool:
         provinces = sorted(provinces_of(self.node))

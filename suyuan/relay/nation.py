@@ -82,6 +82,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     after: int = 0
     number: int = 0
     """Of `down`: these are the entries after the first up to the second."""
+    before: str | None = None
+    """Of `down`: id of the entry after which these are, empty where there is none; None from who does not tell it."""
+    last: str = ""
+    """Of `down`: id of the last of these entries."""
     rechecked: list[tuple[str, int, list[str]]] = []
     """Provisional claims that were looked at again: claim key, sequence there, ids of alerts."""
     tables: dict[str, Any] = {}
@@ -271,8 +275,22 @@ class Nation:
                 break
         packed, size = _packed(self._told(province, news))
         return Answer(
-            after=after, number=number, events=packed, size=size, rechecked=rechecked, state=self.state(province)
+            after=after,
+            number=number,
+            before=self._entry(province, after),
+            last=self._entry(province, number),
+            events=packed,
+            size=size,
+            rechecked=rechecked,
+            state=self.state(province),
         )
+
+    def _entry(self, province: str, number: int) -> str:
+        """Id of an entry, by which a province notices that this nation was restored and counts anew; empty for none."""
+        block, place = divmod(number - 1, BLOCK)
+        key = down_key(province, block)
+        events = self.node.journal.fetch([key])[key].events if number else []
+        return events[place].id if place < len(events) else ""
 
     def _entries(self, province: str, after: int) -> Iterator[Event]:
         block, place = divmod(after, BLOCK)

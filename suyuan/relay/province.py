@@ -13,9 +13,9 @@ from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import Known, adopted_once
 from suyuan.node import Node
 from suyuan.relay.filing import FROM_NATION, is_own, last_of
-from suyuan.relay.messages import Unreadable, What, content_of
+from suyuan.relay.messages import BODY_BYTES_MAX, Unreadable, What, content_of
 from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
-from suyuan.relay.slices import EVENTS_MAX, Slice, packed_events, unpacked
+from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_events, unpacked
 
 PAGE = 4_000
 """Feed events read at once; a page is never smaller than one append."""
@@ -135,6 +135,8 @@ class Province:
         self._state: State | None = None
         self._feed: Feed | None = None
         self._pending: _Pending | None = None
+        self._behind = ""
+        """Hash of the slice that the feed goes on behind."""
         self._checked = False
         self._shared = ""
 
@@ -178,13 +180,20 @@ class Province:
         standing.shipped += pending.events
         standing.slices += 1
         standing.number, standing.acknowledged = state.number, pending.arrived
-        self._pending = None
+        self._pending, self._behind = None, pending.hash
 
     def _next(self, state: State, feed: Feed) -> _Pending | None:
-        events = feed.take(min(state.events_max, EVENTS_MAX))
-        if not events:
-            return None
-        packed, size = packed_events(events)
+        place, most = feed.place, min(state.events_max, EVENTS_MAX)
+        while True:
+            events = feed.take(most)
+            if not events:
+                return None
+            packed, size = packed_events(events)
+            if len(events) == 1 or (len(packed) < BODY_BYTES_MAX and size <= UNPACKED_BYTES_MAX):
+                break
+            # More than a nation takes at once, as answers to large files are: half of it goes.
+            most = len(events) // 2
+            self._feed = feed = Feed(self.node, place)
         one = Slice(
             number=state.number + 1,
             before=state.hash,
@@ -221,7 +230,7 @@ class Province:
                 f"the nation has {state.number} slices of this province, and this journal is not the one they came "
                 "from: it was restored from an older copy. Restore a later one"
             )
-        self._checked = True
+        self._checked, self._behind = True, state.hash
         return Feed(self.node, state.position)
 
     def _still_has(self, state: State) -> bool:
@@ -235,11 +244,15 @@ class Province:
 
     def _granted(self, answer: Answer) -> State:
         if answer.refused in {"out_of_order", "taken"}:
-            self._pending, self._feed = None, None
+            self._lose_place()
             raise Again(answer.words)
         if answer.refused or answer.state is None:
             raise Stopped(answer.words or "the nation gave no answer")
         return answer.state
+
+    def _lose_place(self) -> None:
+        """Somebody else shipped, or the nation was restored: ask where it stands, and what that means here."""
+        self._state, self._pending, self._feed, self._checked = None, None, None, False
 
     # Down
 
@@ -251,11 +264,29 @@ class Province:
         number = last.detail["number"] if last is not None else 0
         answer = self.link.ask("down", number)
         state = self._state = self._granted(answer)
+        if state.hash != self._behind:
+            # The next slice would follow what the nation has, and leave out what it has no more.
+            self._lose_place()
+        entry = last.detail.get("entry", "") if last is not None else ""
+        if state.down < number or (entry and answer.before is not None and answer.before != entry):
+            self._take_anew()
+            return True
         taken = self._file(answer) if answer.number > number else 0
         self.standing.taken += taken
         self.standing.down, self.standing.waiting_down = answer.number, max(0, state.down - answer.number)
         self._share(state)
-        return state.down > answer.number or taken > 0
+        return self._state is None or state.down > answer.number or taken > 0
+
+    def _take_anew(self) -> None:
+        """Take all that waits from the first entry on: the nation was restored, and its numbers mean other entries now.
+
+        What was taken before is known by its origin, and is not stored twice.
+        """
+
+        def decide(books: Books) -> None:
+            books.add(FROM_NATION, "relayed", detail={"number": 0})
+
+        self.node.ledger.transact({FROM_NATION}, decide)
 
     def _file(self, answer: Answer) -> int:
         """Store what came down, in one append with its number; answers how many events were new."""
@@ -280,9 +311,10 @@ class Province:
             for claim, sequence, found in answer.rechecked:
                 word = "conflict" if found else "sound"
                 detail = {"filled": [], "rechecked": word, "alerts": found}
-                books.add(claim, "corrected", corrects=sequence, detail=detail)
+                if not any(event.corrects == sequence and event.detail == detail for event in books.past(claim)):
+                    books.add(claim, "corrected", corrects=sequence, detail=detail)
             count = len(books.events)
-            books.add(FROM_NATION, "relayed", detail={"number": answer.number})
+            books.add(FROM_NATION, "relayed", detail={"number": answer.number, "entry": answer.last})
             return count
 
         count: int = self.node.ledger.transact(keys, decide)

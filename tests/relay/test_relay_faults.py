@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, THERE, Field, Place
+from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Place
 
 from suyuan.ledger.events import Event, encoder
 from suyuan.ledger.origins import province_of
@@ -115,6 +115,15 @@ def test_an_append_larger_than_a_slice_is_shipped_in_parts_and_gone_on_with_afte
     assert sum(event.kind == "produced" for event in field.center.events("trace20:")) == 95
 
 
+def test_facts_that_are_too_large_for_one_slice_go_in_several(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(province, "BODY_BYTES_MAX", 1_000)
+    rows = [{"code": box(number), "lot": "L1"} for number in range(1, 60)]
+    field.places[HERE].table("M00000000001", "produced", *rows)
+    field.settle_down()
+    assert faults(field) == []
+    assert field.nation.state(HERE).number > 1
+
+
 def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
     """The next slice of a province, changed by somebody who has its key."""
     relay, place = field.relays[HERE], field.places[HERE]
@@ -213,6 +222,59 @@ def test_a_province_that_was_restored_from_an_older_copy_stops_with_words(field:
         assert field.places[HERE].settle(HOSPITAL_A, box(number), order=f"O{number}").verdict == "pay"
     with pytest.raises(Stopped, match="restored from an older copy"):
         field.relays[HERE].step()
+
+
+def test_a_nation_that_was_restored_from_an_older_copy_gets_all_again_and_keeps_nothing_back(
+    field: Field, tmp_path: Path
+) -> None:
+    here, there = field.places[HERE], field.places[THERE]
+    field.cut = lambda _: None
+    here.settle(HOSPITAL_A, box(1))
+    there.settle(HOSPITAL_FAR, box(1), person="person 2")
+    field.cut = None
+    field.settle_down()
+    field.center.node.journal.copy(tmp_path / "older")
+    assert here.table(MAKER, "hold_set", {"code": box(2), "scope": "code", "reason": "recall"}) == ["accepted"]
+    field.settle_down()
+    field.center.node.close()
+    shutil.rmtree(tmp_path / "nation" / "journal")
+    (tmp_path / "older").rename(tmp_path / "nation" / "journal")
+    field.center = Place(tmp_path / "nation", field.clock)
+    field.nation, field.follower = nation.Nation(field.center.node), following.Follower(field.center.node)
+    # Its next entry has the number of one that was taken before, and is another.
+    assert field.center.table(MAKER, "hold_set", {"code": box(3), "scope": "code", "reason": "theft"}) == ["accepted"]
+    while field.follower.step():
+        pass
+    field.settle_down()
+    own = f"trace20:{box(3)}: the nation has a fact of nobody's"
+    assert [fault for fault in faults(field) if fault != own and not fault.startswith("message:")] == []
+    assert len(there.alerts()) == 1
+    assert len([event for event in there.events("claim:") if (event.detail or {}).get("rechecked")]) == 1
+    field.cut = lambda _: None
+    for number in (2, 3):
+        verdict = there.settle(HOSPITAL_FAR, box(number), order=f"O{number}")
+        assert verdict.lines[0].codes[0].reasons == ("held",)
+
+
+def test_a_province_that_joins_later_hears_of_the_orders_from_before_once(field: Field, tmp_path: Path) -> None:
+    order = {"code": box(1), "scope": "product", "reason": "recall"}
+    assert field.places[HERE].table(MAKER, "hold_set", order) == ["accepted"]
+    field.settle_down()
+    key = field.center.node.signer.public.hex()
+    late = Place(
+        tmp_path / "33", field.clock, f'nation = "http://127.0.0.1:9"\nprovince = "33"\nnation_key = "{key}"\n'
+    )
+    field.places["33"] = late
+    register(field.center.node, "33", late.node.signer.public)
+    field.connect("33")
+    field.settle_down()
+    field.cut = lambda _: None
+    assert late.settle(HOSPITAL_FAR, box(2)).lines[0].codes[0].reasons == ("held",)
+    field.cut = None
+    field.follower = following.Follower(field.center.node)
+    field.settle_down()
+    assert [one.detail["step"] for one in field.center.history("relay:province:33")] == ["key", "orders"]
+    assert len(late.events("elsewhere:hold:")) == 1
 
 
 def test_a_node_that_names_persons_otherwise_and_a_protocol_of_tomorrow_are_refused_with_words(
