@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
@@ -124,18 +125,35 @@ class PostgresJournal(GroupCommit):
         try:
             with self._connections.one() as connection:
                 noted = prepare(connection, make=make, distribute=distribute)
-                self._era = current_era(connection)
+                self.identity = noted["database"]
+                """What tells this record from every other, wherever it is brought."""
+                self._eras: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
+                """In which era each connection's server numbers transactions."""
+                self._greet(connection)
         except BaseException as error:
             self.close()
             if isinstance(error, psycopg.Error):
                 raise _unusable(self._connections.name, error) from error
             raise
-        self.identity = noted["database"]
-        """What tells this record from every other, wherever it is brought."""
+        self._connections.greet = self._greet
         self._database = bytes.fromhex(self.identity)
         self._distributed = _distributed or bool(noted["distributed"])
         self._since = _SINCE.format(horizon=_HORIZON if _horizon else "9223372036854775807").encode()
         self._seen = SeenSequences()
+
+    def _greet(self, connection: Connection) -> None:
+        """See that a new connection leads to the same record, though perhaps brought to another server meanwhile.
+
+        Raises:
+            JournalUnusable: it leads to another one.
+        """
+        held = notes(connection).get("database", "")
+        if held != self.identity:
+            raise JournalUnusable(
+                f"The database {self._connections.name} has the record {held[:8]}… now, and this journal is "
+                f"{self.identity[:8]}…: nothing is written there. Bring back the right one; then it goes on by itself."
+            )
+        self._eras[connection] = current_era(connection)
 
     def fetch(self, keys: Iterable[str]) -> dict[str, History]:
         """The histories of the keys; a key never written has sequence 0."""
@@ -256,15 +274,15 @@ class PostgresJournal(GroupCommit):
         while True:
             plan = Plan(group, known)
             if plan.is_empty:
-                return self._answers(plan, 0)
+                return self._answers(plan, (0, 0))
             try:
                 with self._connections.one() as connection:
-                    transaction = self._written(connection, plan)
-                    if transaction is None:  # somebody was first: see who is stale, and write what is not
+                    written = self._written(connection, plan)
+                    if written is None:  # somebody was first: see who is stale, and write what is not
                         known = self._sequences(connection, group)
                         continue
                     lost = self._lost_in_commit(connection)
-                kept = lost is None or self._was_kept(plan, transaction, patience, lost)
+                kept = lost is None or self._was_kept(plan, written, patience, lost)
             except psycopg.errors.CheckViolation as error:
                 raise JournalStopped(self._connections.run(notes).get("closed", said_by(error))) from error
             except psycopg.Error as error:
@@ -273,25 +291,25 @@ class PostgresJournal(GroupCommit):
             if kept:
                 self._connections.reached()
                 self._seen.after(self._connections.losses).note(plan.last)
-                return self._answers(plan, transaction)
+                return self._answers(plan, written)
 
-    def _written(self, connection: Connection, plan: Plan) -> int | None:
-        """Write everything, uncommitted; answers the transaction, or None where it contradicts what is stored."""
-        connection.autocommit = False
+    def _written(self, connection: Connection, plan: Plan) -> tuple[int, int] | None:
+        """Write everything, uncommitted; answers era and transaction, or None where it contradicts what is stored."""
+        connection.autocommit, era = False, self._eras[connection]
         try:
             if len(plan.events) < COPY_ROWS_MIN:
                 with connection.pipeline():
                     checks = self._checks(connection, plan)
                     inserted = insert_events(connection, plan)
-                    feed = insert_rest(connection, plan, self._era)
+                    feed = insert_rest(connection, plan, era)
                 right = all(check() for check in checks) and sum(one.rowcount for one in inserted) == len(plan.events)
             else:
                 right = all(check() for check in self._checks(connection, plan))
                 if right:
                     copy_events(connection, plan)
-                    feed = insert_rest(connection, plan, self._era)
+                    feed = insert_rest(connection, plan, era)
             if right:
-                return int(feed.fetchall()[0][0]) if feed is not None else 0
+                return era, int(feed.fetchall()[0][0]) if feed is not None else 0
         except psycopg.errors.UniqueViolation:
             pass
         connection.rollback()
@@ -323,7 +341,7 @@ class PostgresJournal(GroupCommit):
             return error
         return None
 
-    def _was_kept(self, plan: Plan, transaction: int, patience: Patience, lost: psycopg.Error) -> bool:
+    def _was_kept(self, plan: Plan, written: tuple[int, int], patience: Patience, lost: psycopg.Error) -> bool:
         """Look whether a transaction whose end was not heard has been committed; its first batch tells.
 
         Raises:
@@ -332,7 +350,7 @@ class PostgresJournal(GroupCommit):
         if not plan.batches:  # documents alone: they may be written twice
             return False
         _, batch, *_ = plan.batches[0]
-        asked = {"era": self._era, "transaction": transaction}
+        asked = dict(zip(("era", "transaction"), written, strict=True))
         ended = 0
         error = lost
         while True:
@@ -361,13 +379,13 @@ class PostgresJournal(GroupCommit):
             found[keys[place - 1]] = sequence
         return found
 
-    def _answers(self, plan: Plan, transaction: int) -> list[bytes | list[str]]:
-        positions = plan.positions(self._database, self._era, transaction)
+    def _answers(self, plan: Plan, written: tuple[int, int]) -> list[bytes | list[str]]:
+        positions = plan.positions(self._database, *written)
         return [stale or position or self.latest() for stale, position in zip(plan.stale, positions, strict=True)]
 
     def latest(self) -> bytes:
         """The position after everything of which the order is settled."""
-        rows = self._connections.run(lambda connection: connection.execute(_LATEST, (self._era,)).fetchall())
+        rows = self._connections.run(lambda at: at.execute(_LATEST, (self._eras[at],)).fetchall())
         return packed_position(self._database, Stand(*rows[0]) if rows else Stand())
 
     def since(self, position: bytes | None, limit: int) -> tuple[list[Event], bytes]:
@@ -379,10 +397,10 @@ class PostgresJournal(GroupCommit):
         """The same batches as stored (`packed.unpacked_batch`), for who unpacks them elsewhere."""
         stand = stand_in(self._database, position)
         era, transaction, ordinal, batch = msgspec.structs.astuple(stand)
-        asked = {"era": era, "transaction": transaction, "ordinal": ordinal, "batch": batch, "now": self._era}
+        asked = {"era": era, "transaction": transaction, "ordinal": ordinal, "batch": batch}
         asked |= {"rows": limit + 1, "limit": limit}
         rows = self._connections.run(
-            lambda connection: connection.cursor(binary=True).execute(self._since, asked).fetchall()
+            lambda at: at.cursor(binary=True).execute(self._since, asked | {"now": self._eras[at]}).fetchall()
         )
         if batch and not rows[0][0]:
             assert position is not None, "a batch stands in it"
@@ -430,7 +448,7 @@ class PostgresJournal(GroupCommit):
     def latest_arrival(self) -> int:
         """Arrival (µs UTC) of what was written last, as far as the order is settled; 0 where nothing is."""
         asked = _LATEST.replace("batch FROM", "data FROM").encode()
-        rows = self._connections.run(lambda at: at.cursor(binary=True).execute(asked, (self._era,)).fetchall())
+        rows = self._connections.run(lambda at: at.cursor(binary=True).execute(asked, (self._eras[at],)).fetchall())
         return max(event.arrived for event in unpacked_batch(rows[0][3])) if rows else 0
 
     def mark(self, mark: str = "") -> str:

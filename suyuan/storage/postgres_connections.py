@@ -38,7 +38,8 @@ _SESSION = (
 )
 _DURABILITY = (
     "SELECT current_setting('fsync'), current_setting('server_encoding'), "
-    "current_setting('server_version_num')::integer, current_setting('synchronous_commit')"
+    "current_setting('server_version_num')::integer, current_setting('synchronous_commit'), "
+    "pg_postmaster_start_time()::text"
 )
 _VERSION_MIN = 150_000
 
@@ -83,6 +84,10 @@ class Connections:
         self._away = False
         """True from the end of somebody's patience until somebody reaches the database again."""
         self._closed = ""
+        self._server = ""
+        """When the server began that was reached last: another one began at another time."""
+        self.greet: Callable[[Connection], None] = lambda _: None
+        """Looks at each new connection before anybody has it."""
 
     @contextmanager
     def one(self) -> Iterator[Connection]:
@@ -133,16 +138,24 @@ class Connections:
             tcp_user_timeout=30_000,
         )
         try:
-            fsync, encoding, version, commit = connection.execute(_DURABILITY).fetchall()[0]
+            fsync, encoding, version, commit, began = connection.execute(_DURABILITY).fetchall()[0]
             self._check(fsync, encoding, version)
             # `off` would acknowledge what a crash can still lose; what is stricter than `on` is the operator's choice.
             connection.execute((_SESSION + ("on" if commit == "off" else commit)).encode())
             # Who waits so long for another transaction tries again, which counts towards the patience.
             connection.execute(f"SET lock_timeout = {int(self._patience_seconds * 500)}".encode())
+            self._reached_server(began)
+            self.greet(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _reached_server(self, began: str) -> None:
+        """Note which server answers: a promoted one may be reached while somebody still waits for the one before."""
+        with self._lock:
+            self.losses += bool(self._server) and self._server != began
+            self._server = began
 
     def _check(self, fsync: str, encoding: str, version: int) -> None:
         if fsync != "on":

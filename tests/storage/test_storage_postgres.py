@@ -12,7 +12,7 @@ from postgres_server import PostgresServer
 from storage_facts import all_events, audit, fact, put, run
 
 from suyuan.storage.postgres import PostgresJournal
-from suyuan.storage.postgres_connections import Connection
+from suyuan.storage.postgres_connections import Connection, Connections
 from suyuan.storage.refusals import JournalStopped, JournalUnusable
 
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
@@ -23,6 +23,15 @@ def journal(database: str) -> Iterator[PostgresJournal]:
     journal = PostgresJournal(database)
     yield journal
     journal.close()
+
+
+def cut_all(database: str) -> None:
+    """End every connection of a journal to the database, as one that is brought to another server does."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'suyuan' AND datname = current_database()"
+        )
 
 
 class Waiting(PostgresJournal):
@@ -95,6 +104,45 @@ class TestFeed:
         put(brought, run(BOX, 3, 3))
         assert all_events(brought) == run(BOX, 1, 3)
         brought.close()
+
+    def test_so_it_does_for_a_process_that_goes_on_meanwhile(self, journal: PostgresJournal, database: str) -> None:
+        reader = PostgresJournal(database)
+        position = put(journal, run(BOX, 1, 2))
+        assert reader.since(None, 10) == (run(BOX, 1, 2), position)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("UPDATE journal.feed SET transaction = transaction + 1000000000")
+        cut_all(database)
+        put(journal, run(BOX, 3, 3))
+        assert all_events(journal) == all_events(reader) == run(BOX, 1, 3)
+        assert journal.latest() == reader.latest() == journal.since(None, 10)[1]
+        reader.close()
+
+    def test_another_record_in_the_place_of_this_one_is_not_written(
+        self, journal: PostgresJournal, database: str
+    ) -> None:
+        put(journal, run(BOX, 1, 1))
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("UPDATE journal.meta SET value = repeat('f', 32) WHERE name = 'database'")
+        cut_all(database)
+        with pytest.raises(JournalUnusable, match=r"has the record ffffffff….*nothing is written"):
+            put(journal, run(BOX, 2, 2))
+        with psycopg.connect(database, autocommit=True) as connection:
+            assert connection.execute("SELECT count(*) FROM journal.event").fetchall() == [(1,)]
+            connection.execute("UPDATE journal.meta SET value = %s WHERE name = 'database'", (journal.identity,))
+        put(journal, run(BOX, 2, 2))
+
+
+def test_another_server_is_noticed_while_somebody_still_waits_for_the_one_before(
+    database: str, postgres_server: PostgresServer
+) -> None:
+    connections = Connections(database)
+    with connections.one():
+        postgres_server.kill()
+        postgres_server.start()
+        assert connections.losses == 0
+        with connections.one():
+            assert connections.losses == 1, "what was seen at the one before is not believed of this one"
+    connections.close("It is over.")
 
 
 class TestManyProcesses:
@@ -199,10 +247,7 @@ class TestLostCommits:
         self, journal: PostgresJournal, database: str
     ) -> None:
         put(journal, run(BOX, 1, 1))
-        with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'suyuan'"
-            )
+        cut_all(database)
         put(journal, run(BOX, 2, 2))
         assert journal.fetch([BOX])[BOX].sequence == 2
 

@@ -36,6 +36,7 @@ class FaultyPostgres(PostgresJournal):
         super().__init__(address, _horizon=horizon)
         self._connections.close("replaced by staged ones")
         self._connections = self._staged = _Staged(address, stage, weather)
+        self._staged.greet = self._greet
 
     def cut_idle(self) -> None:
         """End the idle connections at the server, without a word to whoever will take them next."""
