@@ -51,7 +51,7 @@ def engine_at(address: str | Path) -> sa.Engine:
     if is_server(address):
         return sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(str(address)),
+            creator=lambda: _durable(connect(str(address))),
             pool_pre_ping=True,
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS_MORE,
@@ -82,6 +82,18 @@ def connect(address: str, **options: Any) -> psycopg.Connection[Any]:  # noqa: A
     """
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MILLISECONDS}
     return psycopg.connect(address, **patience, **options)
+
+
+def _durable(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """Nothing is acknowledged before it is on disk; what is stricter than that is the operator's choice."""
+    try:
+        if connection.execute("SELECT current_setting('synchronous_commit')").fetchall()[0][0] == "off":
+            connection.execute("SET synchronous_commit = on")
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class DatabaseTurn:

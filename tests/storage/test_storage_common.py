@@ -2,6 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
+import pytest
+
+from suyuan.storage.database import engine_at
 from suyuan.storage.tables import Tables
 
 SECOND = 1_000_000
@@ -55,3 +59,16 @@ def test_changes_of_one_table_by_many_processes_are_all_kept(place: str) -> None
             )
         )
         assert {party.code for party in one.load_catalogue().parties} == {f"P{number}" for number in range(16)}
+
+
+@pytest.mark.parametrize(("set_to", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_what_tables_acknowledge_is_on_disk_whatever_the_database_would_do(
+    database: str, set_to: str, used: str
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET synchronous_commit = {set_to}".encode())
+    engine = engine_at(database)
+    for _ in range(2):
+        with engine.begin() as one:
+            assert one.exec_driver_sql("SHOW synchronous_commit").scalar() == used
+    engine.dispose()
