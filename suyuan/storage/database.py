@@ -36,11 +36,24 @@ def place_of(address: str | Path) -> str:
     """An address as it may be shown: without its password."""
     if not is_server(address):
         return str(address)
-    try:
-        told = conninfo_to_dict(str(address))
-    except psycopg.ProgrammingError:
+    if address_fault(str(address)):
         return "the database of the setting"
+    told = conninfo_to_dict(str(address))
     return f"the database {told.get('dbname', '')} at {told.get('host', 'this machine')}:{told.get('port', 5432)}"
+
+
+def address_fault(address: str) -> str:
+    """Why this is no address of a PostgreSQL, in words that quote nothing of it; empty where it is one."""
+    try:
+        port = str(conninfo_to_dict(address).get("port") or "")
+    except psycopg.ProgrammingError:
+        port = "none"
+    if all(one.isdecimal() for one in port.split(",") if one):
+        return ""
+    return (
+        "its address is not written as postgresql://user:password@host/name; in a password, the signs % / @ : and "
+        "blanks are written as %25 %2F %40 %3A and %20"
+    )
 
 
 def engine_at(address: str | Path) -> sa.Engine:
@@ -80,6 +93,8 @@ def connect(address: str, **options: Any) -> psycopg.Connection[Any]:  # noqa: A
     Raises:
         psycopg.OperationalError: it cannot be reached, or lets nobody in.
     """
+    if fault := address_fault(address):
+        raise psycopg.OperationalError(fault)  # the driver would quote what it cannot read, which may be the password
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MILLISECONDS}
     return psycopg.connect(address, **patience, **options)
 

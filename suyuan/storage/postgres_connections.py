@@ -11,6 +11,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.pq import TransactionStatus
 
+from suyuan.storage.database import address_fault
 from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -61,10 +62,9 @@ def may_succeed_again(error: psycopg.Error) -> bool:
 
 def shown(address: str) -> str:
     """The address for people: without its password."""
-    try:
-        parts = conninfo.conninfo_to_dict(address)
-    except psycopg.Error:
-        return "the database"
+    if address_fault(address):
+        return "of the setting"
+    parts = conninfo.conninfo_to_dict(address)
     place = f"{parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
     return f"{parts.get('dbname', '')} on {place}"
 
@@ -74,6 +74,8 @@ class Connections:
 
     def __init__(self, address: str, most: int = CONNECTIONS_MAX, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.name = shown(address)
+        if fault := address_fault(address):
+            raise JournalUnusable(f"The database {self.name} cannot be used: {fault}.")
         self._address = address
         self._patience_seconds = patience_seconds
         self._free: list[Connection] = []

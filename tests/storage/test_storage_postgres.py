@@ -14,6 +14,7 @@ from storage_facts import all_events, audit, fact, put, run
 from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.postgres_connections import Connection, Connections
 from suyuan.storage.refusals import JournalStopped, JournalUnusable
+from suyuan.storage.tables import Tables, TablesError
 
 BOX, OTHER = "trace20:81234560000000000001", "trace20:81234560000000000002"
 
@@ -338,6 +339,14 @@ class TestWords:
         with pytest.raises(JournalStopped, match=r"name on 127\.0\.0\.1:9 cannot be reached.*setting database") as told:
             PostgresJournal("postgresql://user:secret@127.0.0.1:9/name")
         assert "secret" not in str(told.value)
+
+    @pytest.mark.parametrize("password", ["s%zcret", "se cret", "se/cret", "se:cr/et@x"])
+    def test_an_address_that_cannot_be_read_is_told_without_what_may_be_its_password(self, password: str) -> None:
+        address = f"postgresql://user:{password}@127.0.0.1:9/name"
+        for opened in (PostgresJournal, Tables.open):
+            with pytest.raises((JournalUnusable, TablesError), match=r"of the setting.*written as %25") as told:
+                opened(address)
+            assert "cret" not in str(told.value)
 
     def test_a_database_that_cannot_hold_every_name_is_refused(self, postgres_server: PostgresServer) -> None:
         with psycopg.connect(postgres_server.address(), autocommit=True) as connection:
