@@ -25,6 +25,8 @@ KINDS = {ED25519: PUBLIC, SM2[:1]: 2 * PUBLIC}
 DASH = "\u2014 "
 FORMAT = 1
 FILE_MAX = 64_000_000
+SIGNATURES_MAX, KEYS_MAX = 4, 1_000
+"""Signatures of one note and keys of one file: more would only keep a reader busy."""
 _KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _CHINA = timezone(timedelta(hours=8))
@@ -280,6 +282,8 @@ def read_note(note: str, part: str) -> Note:
                 signatures.append((name, raw))
                 continue
         raise ProofWrong(part, f"its signature line {line[:60]!r} was altered")
+    if len(signatures) > SIGNATURES_MAX:
+        raise ProofWrong(part, f"it has {len(signatures)} signatures; a node makes {SIGNATURES_MAX} at most")
     return Note(text + "\n", tuple(signatures))
 
 
@@ -566,10 +570,11 @@ class _Keys:
         Raises:
             ProofWrong: one is not.
         """
-        for number in range(len(note.signatures)):
+        trusted = any(map(note.is_by, self._trusted))
+        for number in range(len(note.signatures) if trusted else 1):
             if not any(note.is_signed(number, key) for key in self._named):
                 raise ProofWrong(part, f"its text or its signature {number + 1} was altered, or another key signed it")
-        if not any(map(note.is_by, self._trusted)):
+        if not trusted:
             raise ProofWrong(part, "it is signed, but by a key that does not follow from the one you gave")
 
     def signer(self, note: Note) -> Key:
@@ -588,10 +593,10 @@ def _promises(told: Mapping[str, Any], keys: _Keys) -> tuple[Promise, ...]:
         part = f"promises[{number}]"
         if not isinstance(each, list) or not all(isinstance(line, str) for line in each):
             raise ProofWrong(part, "it is no list of lines")
-        promise = read_promise("\n".join(each) + "\n", part)
-        keys.check(promise.note, part)
-        promises.append(promise)
+        promises.append(read_promise("\n".join(each) + "\n", part))
     _once([promise[:6] for promise in promises], "promises")
+    for number, promise in enumerate(promises):
+        keys.check(promise.note, f"promises[{number}]")
     return tuple(promises)
 
 
@@ -599,6 +604,8 @@ def _links(told: Mapping[str, Any]) -> list[KeyLink]:
     given = told.get("keys")
     if not isinstance(given, list) or not given:
         raise ProofWrong("keys", "there are none")
+    if len(given) > KEYS_MAX:
+        raise ProofWrong("keys", f"there are {len(given)}; at most {KEYS_MAX} are followed")
     links = []
     for number, each in enumerate(given):
         part = f"keys[{number}]"

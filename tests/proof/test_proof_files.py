@@ -17,7 +17,7 @@ from suyuan.ledger.events import decoder
 from suyuan.ledger.signer import Signer, followed
 from suyuan.ledger.sm2 import new_sm2_key, public_of, sign_sm2
 from suyuan.proof import verifier
-from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, origin_of, promised
+from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints, Hand, origin_of, promised
 from suyuan.proof.verifier import ED25519, SM2, Key, ProofWrong, in_words, read_checkpoint, read_key, verify_file
 
 SIGNER = Signer(b"\x01" * 32)
@@ -161,6 +161,28 @@ def test_nothing_in_a_file_is_shown_twice_or_passed_over(record: SmallRecord) ->
     ):
         with pytest.raises(ProofWrong, match=part):
             verify_file(bad, KEY)
+
+
+def test_a_file_that_would_only_keep_its_reader_busy_is_refused(
+    record: SmallRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    monkeypatch.setattr(verifier, "signed_sm2", lambda public, *_: not asked.append(public))
+    made_up = Signer(b"\x09" * 32)
+    sm2 = Key(SM2, public_of(SM2_PRIVATE))
+    line = verifier.signature_line("suyuan/test", sm2, bytes(64)).removesuffix("\n")
+    good = json.loads(record.proof(SALES[0]))
+    note = promised(sale(50), "suyuan/test", [Hand(Key(ED25519, made_up.public), made_up.sign)], 1, hidden=False)
+    stranger = [*note.removesuffix("\n").split("\n"), line]
+    for more, part in (
+        ({"promises": [[*stranger, *[line] * 5]]}, r"promises\[0\]: it has 7 signatures"),
+        ({"promises": [stranger] * 100}, r"promises\[1\]: it is promises\[0\] once more"),
+        ({"promises": [stranger]}, r"promises\[0\]"),
+        ({"keys": good["keys"] * 1001}, "keys: there are 1001"),
+    ):
+        with pytest.raises(ProofWrong, match=part):
+            verify_file(verifier.written(good | more), KEY)
+    assert not asked
 
 
 def test_a_checkpoint_that_others_dated_back_proves_no_growth(record: SmallRecord) -> None:
