@@ -15,6 +15,8 @@ from suyuan.relay.nation import is_box, provinces_of
 
 PAGE = 500
 """Feed events looked at by one append."""
+ENTRY_KEYS = 500
+"""Keys of one entry of what waits: a province takes whole entries, and pallets hold many thousand boxes."""
 DEPTH_MAX = 4
 """Boxes in bundles in cartons on pallets."""
 _ORDERS = frozenset({"hold_set", "hold_lifted"})
@@ -131,8 +133,9 @@ class _Page:
                 wanted |= {alert_key(one) for one in (clash.alert, clash.told) if one}
         for province in self.provinces:
             block = self.blocks[province]
-            if books.next_sequence(down_key(province, block)) > BLOCK:
-                wanted.add(down_key(province, block + 1))
+            free = BLOCK + 1 - books.next_sequence(down_key(province, block))
+            most = 1 + (len(books.histories) + len(self.events)) // ENTRY_KEYS
+            wanted |= {down_key(province, block + 1 + one) for one in range(-(min(0, free - most) // BLOCK))}
         return wanted
 
     def _clashes(self, books: Books, key: str) -> list[Clash]:
@@ -223,13 +226,16 @@ class _Page:
     def _list(
         self, books: Books, province: str, keys: dict[str, int], rechecked: list[tuple[str, int, list[str]]]
     ) -> None:
-        if not keys and not rechecked:
-            return
-        block = self.blocks[province]
-        if books.next_sequence(down_key(province, block)) > BLOCK:
-            block += 1
-        detail: dict[str, Any] = {"keys": keys, **({"rechecked": rechecked} if rechecked else {})}
-        books.add(down_key(province, block), "relayed", detail=detail)
+        block, told = self.blocks[province], list(keys.items())
+        for start in range(0, max(len(told), bool(rechecked)), ENTRY_KEYS):
+            while books.next_sequence(down_key(province, block)) > BLOCK:
+                block += 1
+            detail: dict[str, Any] = {"keys": dict(told[start : start + ENTRY_KEYS])}
+            books.add(
+                down_key(province, block),
+                "relayed",
+                detail=detail if start or not rechecked else {**detail, "rechecked": rechecked},
+            )
 
 
 def _is_provisional(claim: Event) -> bool:

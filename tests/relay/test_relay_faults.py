@@ -124,6 +124,22 @@ def test_facts_that_are_too_large_for_one_slice_go_in_several(field: Field, monk
     assert field.nation.state(HERE).number > 1
 
 
+def test_what_waits_is_listed_in_entries_of_bounded_size(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "ENTRY_KEYS", 3, raising=False)
+    here, there = field.places[HERE], field.places[THERE]
+    carton, boxes = box(1000), [box(number) for number in range(1, 251)]
+    here.table(MAKER, "packed", *({"code": one, "parent": carton} for one in boxes))
+    here.table(MAKER, "shipped", {"code": carton, "counterparty": HOSPITAL_FAR})
+    there.table(HOSPITAL_FAR, "received", {"code": carton})
+    field.settle_down()
+    entries = field.center.events(f"relay:down:{THERE}:")
+    assert max(len(entry.detail["keys"]) for entry in entries) == 3
+    assert len({entry.key for entry in entries}) == 2
+    assert all(there.history(f"elsewhere:trace20:{one}") for one in boxes)
+    assert field.nation.state(THERE).down == len(entries)
+    assert faults(field) == []
+
+
 def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
     """The next slice of a province, changed by somebody who has its key."""
     relay, place = field.relays[HERE], field.places[HERE]
