@@ -381,7 +381,12 @@ class PostgresJournal(GroupCommit):
 
     def _answers(self, plan: Plan, written: tuple[int, int]) -> list[bytes | list[str]]:
         positions = plan.positions(self._database, *written)
-        return [stale or position or self.latest() for stale, position in zip(plan.stale, positions, strict=True)]
+        # Who wrote nothing is answered without asking again: a failure now would deny what the others have stored.
+        written_last = next(filter(None, reversed(positions)), b"")
+        return [
+            stale or position or written_last or self.latest()
+            for stale, position in zip(plan.stale, positions, strict=True)
+        ]
 
     def latest(self) -> bytes:
         """The position after everything of which the order is settled."""

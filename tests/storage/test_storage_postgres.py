@@ -11,6 +11,7 @@ import pytest
 from postgres_server import PostgresServer
 from storage_facts import all_events, audit, fact, put, run
 
+from suyuan.storage.group import Request
 from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.postgres_connections import Connection, Connections
 from suyuan.storage.refusals import JournalStopped, JournalUnusable
@@ -289,6 +290,19 @@ class TestLostCommits:
         put(journal, run(BOX, 1, 1))
         assert all_events(journal) == run(BOX, 1, 1)
         journal.close()
+
+    def test_who_writes_nothing_does_not_deny_what_the_others_have_stored(
+        self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away() -> bytes:
+            raise JournalStopped("The database went away.")
+
+        first, second = Request([], {OTHER: 0}, {}), Request([fact(BOX, 1)], {BOX: 0}, {})
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "latest", away)
+            journal._write_group([first, second])
+        assert (first.failure, second.failure) == (None, None)
+        assert first.answer == second.answer == journal.latest()
 
     def test_what_one_brings_that_cannot_be_stored_does_not_hurt_the_others(
         self, journal: PostgresJournal, database: str
