@@ -109,11 +109,19 @@ class _Worker:
             self._command, pass_fds=self._passed, env={**os.environ, FIGURES: self._figures}
         )
 
+    def _start_again(self) -> None:
+        try:
+            self._start()
+        except OSError as error:  # no memory, or no process more, just now: the others go on
+            self._log.warning("worker cannot begin", error=str(error))
+            self._pause = min(self._pause * 2, PAUSE_MAX)
+            self._start_at = time.monotonic() + self._pause
+
     def look(self) -> None:
         """Start another process where this one has died."""
         if self._process is None:
             if time.monotonic() >= self._start_at:
-                self._start()
+                self._start_again()
             return
         code = self._process.poll()
         if code is None:

@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from postgres_server import PostgresServer
 from racing import SELLERS, assert_kept, codes, killed_under_load, paid_claims, race
 from story import HOSPITAL_A
 from till import FSI, Till, Unanswered, claim, settlement_of
+
+from suyuan.portals.workers import _Worker
 
 LONG = os.environ.get("SUYUAN_LONG") == "1"
 
@@ -155,3 +158,24 @@ def test_who_hangs_up_before_the_answer_and_sends_again_is_paid_once(tmp_path: P
         settlements = asyncio.run(insist(raws))
     assert len(set(settlements) - {""}) == len(boxes)
     assert_kept(portal, dict(zip(boxes, settlements, strict=True)))
+
+
+def test_a_worker_that_the_system_cannot_start_now_is_started_later_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suyuan.portals.workers.PAUSE_FIRST", 0.0)
+    monkeypatch.setattr("suyuan.portals.workers.PAUSE_MAX", 0.0)
+    came = tmp_path / "came"
+    worker = _Worker([sys.executable, "-c", ""], (), str(tmp_path))
+    worker._command = [str(tmp_path / "no such program")]
+
+    def started() -> bool:
+        worker.look()
+        return worker._process is not None
+
+    assert eventually(lambda: not started())
+    assert not started()
+    worker._command = [sys.executable, "-c", f"open({str(came)!r}, 'w').close()"]
+    assert eventually(lambda: started() and came.exists())
+    worker.tell_to_stop()
+    worker.wait(0)
