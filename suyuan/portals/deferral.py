@@ -22,6 +22,8 @@ from suyuan.storage.inbox import Inbox, InboxFull
 from suyuan.storage.quarantine import FILE as QUARANTINE
 
 FOLDER = "inbox"
+FORCED = "FORCED"
+"""Stands in it while the operator wants uploads laid aside: for all server processes, and after a restart."""
 LOOK_EVERY = 0.5
 """Seconds between two looks at how long uploads wait, and at whether the store is back."""
 WELL_SECONDS = 1.0
@@ -107,7 +109,10 @@ class Deferral:
         if not self.on:
             return
         self._inbox = await asyncio.to_thread(Inbox.open, self._folder, self.node.settings.defer_mb << 20)
-        if self._inbox.waiting:
+        self._follow_operator()
+        if self.forced:
+            pass  # recorded when the operator says so
+        elif self._inbox.waiting:
             self.begin("what was laid aside before the restart is being recorded")
             await asyncio.to_thread(self._replay)
         else:
@@ -142,12 +147,21 @@ class Deferral:
         """
         if not self.on:
             raise Refused("not_now", what="Uploads are never laid aside here: the setting defer is off.")
-        self.forced = on
         if on:
+            (self._folder / FORCED).touch(0o600)
+        else:
+            (self._folder / FORCED).unlink(missing_ok=True)
+        self._follow_operator()
+
+    def _follow_operator(self) -> None:
+        """Do as the operator said, to whichever process."""
+        self.forced = (self._folder / FORCED).exists()
+        if self.forced:
             self.begin("the operator said so")
 
     async def _look(self) -> None:
         while True:
+            self._follow_operator()
             since = self.since()
             if since and time.monotonic() - since > self.node.settings.defer_after_seconds:
                 self.begin(f"an upload has waited for {time.monotonic() - since:.0f} seconds")

@@ -25,6 +25,7 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.node import Node
 from suyuan.portals.control import Asked
 from suyuan.portals.counter import Counter
+from suyuan.portals.deferral import Deferral
 from suyuan.portals.problem import Refused
 from suyuan.storage.refusals import JournalStopped
 
@@ -162,6 +163,30 @@ def test_what_a_process_that_is_gone_has_laid_aside_is_recorded_by_one_that_lays
 
         store.down = True
         run(node, second)
+
+
+def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        other = Deferral(node)
+
+        async def story(counter: Counter) -> None:
+            await other.start()
+            counter.deferral.force(on=True)
+            await until(lambda: other.forced and other.reason == "the operator said so")
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "deferred"
+            await other.stop()
+
+        run(node, story)
+        assert order(node) == []
+
+        async def second(counter: Counter) -> None:
+            assert counter.deferral.forced
+            assert counter.deferral.notice() == "deferring; waiting=1"
+            counter.deferral.force(on=False)
+            await until(lambda: not counter.deferral.reason)
+
+        run(node, second)
+        assert order(node) == [1]
 
 
 def test_no_room_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
