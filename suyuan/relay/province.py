@@ -38,6 +38,10 @@ class Stopped(Exception):  # noqa: N818  the operator's word for it
     """The relay cannot go on by itself; the words say why and what to do. The province works on."""
 
 
+class Restored(Stopped):
+    """The nation has what this journal has no more. What comes down is taken all the same: recalls wait for nobody."""
+
+
 class _Pending(NamedTuple):
     """A slice that was made and is not acknowledged yet."""
 
@@ -150,6 +154,12 @@ class Province:
         try:
             shipped = self.ship()
             taken = self.take()
+        except Restored:
+            try:
+                self._take_waiting()
+            finally:
+                self._state = None
+            raise
         except BaseException:
             self._state = None
             raise
@@ -226,7 +236,7 @@ class Province:
     def _feed_from(self, state: State) -> Feed:
         """The feed after what the nation has, once it is seen that this journal is the one which that came from."""
         if state.number and not self._checked and not self._still_has(state):
-            raise Stopped(
+            raise Restored(
                 f"the nation has {state.number} slices of this province, and this journal is not the one they came "
                 "from: it was restored from an older copy. Restore a later one"
             )
@@ -258,7 +268,11 @@ class Province:
 
     def take(self) -> bool:
         """Take what waits at the nation; whether there was anything, or more waits."""
-        state = self._state or self._connect()
+        if self._state is None:
+            self._connect()
+        return self._take_waiting()
+
+    def _take_waiting(self) -> bool:
         journal = self.node.journal
         last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
         number = last.detail["number"] if last is not None else 0

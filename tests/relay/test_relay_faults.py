@@ -229,10 +229,17 @@ def test_a_province_that_was_restored_from_an_older_copy_stops_with_words(field:
     here.node.close()
     shutil.rmtree(tmp_path / HERE / "journal")
     (tmp_path / "older").rename(tmp_path / HERE / "journal")
-    field.places[HERE] = Place(tmp_path / HERE, field.clock)
+    field.places[HERE] = here = Place(tmp_path / HERE, field.clock)
     field.connect(HERE)
     with pytest.raises(Stopped, match="restored from an older copy"):
         field.relays[HERE].step()
+    # What comes down does not wait for that: a recall holds here too.
+    assert field.center.table(MAKER, "hold_set", {"code": box(9), "scope": "code", "reason": "recall"}) == ["accepted"]
+    while field.follower.step():
+        pass
+    with pytest.raises(Stopped, match="restored from an older copy"):
+        field.relays[HERE].step()
+    assert [event.kind for event in here.history(f"elsewhere:trace20:{box(9)}")] == ["hold_set"]
     # Others have written on meanwhile: still no end of its feed that the nation knows.
     for number in range(3, 9):
         assert field.places[HERE].settle(HOSPITAL_A, box(number), order=f"O{number}").verdict == "pay"
