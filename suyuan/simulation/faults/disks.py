@@ -23,6 +23,9 @@ from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.refusals import JournalInUse, JournalUnusable
 from suyuan.storage.rocks import RocksJournal
 
+COPIES_MAX = 10
+"""Tries at copying a folder; what is folded in was left by a connection that somebody let go of."""
+
 
 class Server:
     """One process that serves: a node whose journal has faults."""
@@ -241,7 +244,7 @@ class RocksDisk(_Place):
         old = self._current
         self._current = self._folder / f"rocks-{self._opened}"
         # As the disk has it at this moment; the old process is ended after that, and what it still says is not heard.
-        shutil.copytree(old, self._current, ignore=shutil.ignore_patterns("*-shm"))
+        _copy(old, self._current)
         _abandon(server)
         shutil.rmtree(old, ignore_errors=True)
         if server.journal.torn is not None:
@@ -409,6 +412,18 @@ def disk_of(engine: str, ground: Ground, database: str) -> Disk:
     if engine == "postgres":
         return PostgresDisk(ground, servers=ground.rng.randint(1, 3), database=database)
     raise ValueError(f"engine {engine!r}: say memory, rocks or postgres")
+
+
+def _copy(old: Path, new: Path) -> None:
+    """Copy a folder that a server has open; begun anew where a list's log was folded into its file meanwhile."""
+    for _ in range(COPIES_MAX):
+        try:
+            shutil.copytree(old, new, ignore=shutil.ignore_patterns("*-shm"))
+        except shutil.Error:
+            shutil.rmtree(new)
+        else:
+            return
+    raise AssertionError(f"{old} does not keep still")
 
 
 def _abandon(server: Server) -> None:
