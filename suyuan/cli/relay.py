@@ -28,9 +28,7 @@ def register(
         Path | None, cyclopts.Parameter(help="Make the secrets of a new province into this new folder, for its node.")
     ] = None,
     name: Annotated[str, cyclopts.Parameter(help="What it is called.")] = "",
-    end: Annotated[
-        bool, cyclopts.Parameter(negative="", help="Take the key out instead.")
-    ] = False,
+    end: Annotated[bool, cyclopts.Parameter(negative="", help="Take the key out instead.")] = False,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """List a province's public key at the nation, and print what the province's suyuan.toml needs.
