@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,14 @@ def offline() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL that the tests of one process share; who kills it starts it again."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.kill()  # in order it would first write out every database, for nobody
+    # Not in pytest's own folder: the next pytest on this machine shuts that to every other user, the server's too.
+    with tempfile.TemporaryDirectory(prefix="suyuan-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        server.start()
+        yield server
+        server.kill()  # in order it would first write out every database, for nobody
 
 
 @pytest.fixture

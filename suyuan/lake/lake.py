@@ -110,6 +110,8 @@ class Lake:
 
     def feed_of(self, key: str, sequence: int) -> int | None:
         """Number in the feed, from 0, of one event; None where no file that is kept and readable has it."""
+        if not self.segments():
+            return None
         try:
             found = self.query("SELECT feed FROM sealed WHERE key = ? AND sequence = ?", [key, sequence]).rows
         except LakeRefusal:

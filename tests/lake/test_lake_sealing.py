@@ -52,6 +52,12 @@ def test_any_sequence_of_appends_seals_and_compactions_gives_the_journals_events
     agreed(lake, journal)
 
 
+def test_nothing_is_found_in_a_lake_that_was_never_sealed(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, MemoryJournal())
+    assert lake.feed_of("trace20:" + "8" * 20, 1) is None
+    assert not lake.folder.exists()
+
+
 def test_a_row_says_what_its_event_says(tmp_path: Path) -> None:
     facts = Facts()
     odd = facts.event(key="maker:x:a\x1fb", line="\x1f", software="\n", references={"note": "a\nb\x1f"})
