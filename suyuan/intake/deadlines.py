@@ -3,7 +3,8 @@
 from fractions import Fraction
 
 from suyuan.intake.desk import Desk
-from suyuan.ledger.admission import Admission, Fact
+from suyuan.ledger.across import fact_of
+from suyuan.ledger.admission import Admission
 from suyuan.ledger.alerts import alert_id, conflict_class, evidence
 from suyuan.ledger.box import WHOLE
 from suyuan.ledger.events import Event
@@ -103,7 +104,7 @@ def _end_doubt(books: Books, desk: Desk, event: Event) -> None:
         return
     report = doubtful.report
     admission = Admission("conflict_sold", ("conflict_sold",), against=others[0])
-    alert_class = conflict_class(_fact_of(report), others[0].known_by, desk.policy.rules)
+    alert_class = conflict_class(fact_of(report), others[0].known_by, desk.policy.rules)
     _alert(books, report, admission, alert_class, event.sequence)
     _due(books, event, status="conflict_sold", reasons=("conflict_sold",))
 
@@ -143,25 +144,8 @@ def _end_hold(books: Books, code: str, sequence: int) -> str:
     return verdict
 
 
-def _fact_of(event: Event) -> Fact:
-    return Fact(
-        kind=event.kind,
-        key=event.key,
-        code=event.key.partition(":")[2],
-        where="",
-        fact=event.fact,
-        content=event.content,
-        event_time=event.event_time,
-        actor=event.actor,
-        region=event.region,
-        person=event.person,
-        references=event.references,
-        product=event.product,
-    )
-
-
 def _alert(books: Books, event: Event, admission: Admission, alert_class: str, sequence: int) -> None:
-    fact = _fact_of(event)
+    fact = fact_of(event)
     books.add(
         alert_key(alert_id(fact, alert_class, sequence)),
         "alerted",

@@ -272,17 +272,7 @@ class _Sealing:
             arrived_last=made.arrived_last,
             sealed=self._source.clock(),
         )
-        file = EventFile(
-            name=events_name(task.number),
-            segments=(task.number, task.number),
-            first=task.first,
-            events=made.events,
-            size=made.size,
-            sha256=made.sha256,
-            schema=SCHEMA,
-            arrived_first=made.arrived_first,
-            arrived_last=made.arrived_last,
-        )
+        file = file_of(task.number, task.first, made)
         kept.place(self._folder, Path(task.leaves_path), segment.leaves)
         kept.place(self._folder, Path(task.events_path), file.name)
         changed = msgspec.structs.replace(
@@ -302,6 +292,21 @@ def head(manifest: Manifest) -> bytes:
 def events_name(number: int) -> str:
     """Name of the Parquet file of one segment, within the lake's folder."""
     return f"{kept.EVENTS}/{number:08}-{number:08}.{SCHEMA}.parquet"
+
+
+def file_of(number: int, first: int, made: Made) -> EventFile:
+    """What the manifest says of the Parquet file of one segment; `first` is the number of its first event."""
+    return EventFile(
+        name=events_name(number),
+        segments=(number, number),
+        first=first,
+        events=made.events,
+        size=made.size,
+        sha256=made.sha256,
+        schema=SCHEMA,
+        arrived_first=made.arrived_first,
+        arrived_last=made.arrived_last,
+    )
 
 
 def _stopped(folder: Path, error: Exception) -> str:

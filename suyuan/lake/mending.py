@@ -7,8 +7,7 @@ import msgspec
 import polars as pl
 
 from suyuan.lake import manifest as kept
-from suyuan.lake.columns import SCHEMA
-from suyuan.lake.lake import PAGE, Lake, Source, events_name
+from suyuan.lake.lake import PAGE, Lake, Source, events_name, file_of
 from suyuan.lake.manifest import EventFile, Manifest, Sealed
 from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import Made, SegmentMaker, Task
@@ -66,17 +65,7 @@ def _file_again(lake: Lake, source: Source, manifest: Manifest, segment: Sealed)
                 f"the journal no longer says what was sealed in segment {segment.number}: nothing was made again; "
                 "find out what was altered with: suyuan verify"
             )
-    return EventFile(
-        name=name,
-        segments=(segment.number, segment.number),
-        first=segment.first,
-        events=made.events,
-        size=made.size,
-        sha256=made.sha256,
-        schema=SCHEMA,
-        arrived_first=made.arrived_first,
-        arrived_last=made.arrived_last,
-    )
+    return file_of(segment.number, segment.first, made)
 
 
 def _made(

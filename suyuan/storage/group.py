@@ -1,5 +1,6 @@
 """Group commit: who comes while nobody writes leads, takes all who wait, and writes for all of them at once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
@@ -31,7 +32,7 @@ class Request:
         self.turn.acquire()  # released by the leader, with the answer or with the lead
 
 
-class GroupCommit:
+class GroupCommit(ABC):
     """The queue before an engine that writes one group at a time."""
 
     def __init__(self) -> None:
@@ -39,9 +40,9 @@ class GroupCommit:
         self._waiting: list[Request] = []
         self._led = False
 
+    @abstractmethod
     def _write_group(self, group: list[Request]) -> None:
         """Give every request of the group its answer or its failure; raises nothing but an interruption."""
-        raise NotImplementedError
 
     def _commit(self, request: Request) -> bytes | list[str]:
         """Have the request written with those of its group; answers as `append` does."""

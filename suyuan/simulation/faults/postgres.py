@@ -35,7 +35,6 @@ class FaultyPostgres(PostgresJournal):
         self._stage = stage
         super().__init__(address, _horizon=horizon)
         self._staged = _Staged(address, stage, weather)
-        self._staged.greet = self._connections.greet
         self._connections.close("replaced by staged ones")
         self._connections = self._staged
         self._staged.greet = self._greet
