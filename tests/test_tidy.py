@@ -474,7 +474,8 @@ def test_a_name_that_says_nothing_is_found(empty: str) -> None:
     ],
 )
 def test_a_machine_path_an_index_or_unfinished_work_is_found_in_any_text(bad: str) -> None:
-    assert not list(text_faults("README.md", "Todos los días: see docs/ho" + "me/page.md, /t" + "mp alone, ~/wo" + "rk/x"))
+    fine = "Todos los días: see docs/ho" + "me/page.md, /t" + "mp alone, ~/wo" + "rk/x"
+    assert not list(text_faults("README.md", fine))
     assert list(text_faults("README.md", "first line\n" + bad))
 
 
