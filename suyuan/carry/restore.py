@@ -29,7 +29,7 @@ from suyuan.carry.lakes import CHECKPOINTS, LAKE, check_lake, settle_lake
 from suyuan.ledger.events import RECORD_VERSION, Event, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, secrets_mark
-from suyuan.settings import FILE, toml_of
+from suyuan.settings import FILE, Settings, toml_of
 from suyuan.storage.audit import Line
 from suyuan.storage.packed import unpacked_batch
 from suyuan.storage.tables import Accounts
@@ -162,12 +162,15 @@ def _prepare_folder(folder: Path, backup: Path, last: Part, database: str) -> No
         raise FolderRefused(
             f"{backup} was made without secrets: first copy {SECRETS} of the node it came from into {folder}"
         )
+    settings = msgspec.json.decode(file_of(backup, last, SETTINGS) or b"{}", type=dict[str, object])
+    strange = settings.keys() - (set(Settings.__struct_fields__) - {"database"})  # a copy never says where to write
+    if strange:
+        raise FileRefused(f"the settings of {backup} have {min(strange)!r}, which no backup holds")
     folder.mkdir(parents=True, exist_ok=True)
     if keys is not None and not (folder / SECRETS).exists():
         with os.fdopen(os.open(folder / SECRETS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(keys)
     if not (folder / FILE).exists():
-        settings = msgspec.json.decode(file_of(backup, last, SETTINGS) or b"{}", type=dict[str, object])
         (folder / FILE).write_text(toml_of({**settings, **({"database": database} if database else {})}))
         (folder / FILE).chmod(0o600)
 

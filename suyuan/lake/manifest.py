@@ -112,6 +112,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise LakeRefusal(f"{path} cannot be read: {error}; restore it from a backup") from error
     if manifest.version != VERSION:
         raise LakeRefusal(f"{path} is of version {manifest.version}, this program reads {VERSION}: use a newer one")
+    for file in manifest.files:
+        if file.name != f"{EVENTS}/{Path(file.name).name}":
+            raise LakeRefusal(f"{path} names {file.name!r}, which is no file of a lake: restore it from a backup")
     return manifest
 
 

@@ -1,7 +1,9 @@
 """Backups: each run adds what came since, a moment can be gone back to, and what was altered does not come back."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import msgspec
 import pytest
 
 from suyuan.carry import FileRefused, FolderRefused, export_node
-from suyuan.carry.backup import back_up, read_parts
+from suyuan.carry.backup import back_up, measured, read_parts
 from suyuan.carry.restore import Until, restore_node
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.formats.reading import open_documents
 from suyuan.lake.manifest import read_manifest
+from suyuan.lake.refusals import LakeRefusal
 from suyuan.node import IMPORTING, LAKE, SECRETS, Node, NodeUnusable
 from suyuan.views import VIEWS
 from suyuan.views.follow import Views
@@ -157,6 +160,93 @@ def test_an_altered_or_missing_file_is_named_and_nothing_is_written(node: Node, 
     with pytest.raises((FileRefused, FolderRefused)):
         restore_node(tmp_path / "again", backup)
     assert not (tmp_path / "again").exists()
+
+
+STRANGE = [
+    "../outside",
+    "lake/../../outside",
+    "/tmp/outside",
+    "lake//tmp/outside",
+    "lake",
+    "lake/",
+    "notes.txt",
+    "lake/\0",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_manifest_that_names_what_no_backup_holds_is_refused_before_anything_is_written(
+    node: Node, tmp_path: Path, name: str
+) -> None:
+    backup = tmp_path / "backup"
+    back_up(node, backup, secrets=True)
+    (tmp_path / "outside").write_text("stays")
+    with altered_part(backup) as part:
+        part["files"][name] = part["files"]["feed.gz"]
+    with pytest.raises(FileRefused, match="which no backup holds"):
+        restore_node(tmp_path / "again", backup)
+    assert not (tmp_path / "again").exists()
+    assert (tmp_path / "outside").read_text() == "stays"
+
+
+def test_a_torn_manifest_that_names_less_than_a_backup_holds_is_refused(node: Node, tmp_path: Path) -> None:
+    back_up(node, tmp_path / "backup", secrets=True)
+    with altered_part(tmp_path / "backup") as part:
+        del part["files"]["feed.gz"]
+    with pytest.raises(FileRefused, match=r"does not name \['feed.gz'\]"):
+        restore_node(tmp_path / "again", tmp_path / "backup")
+    with altered_part(tmp_path / "backup") as part:
+        part["files"]["feed.gz"] = part["files"]["audit.jsonl.gz"]
+        part["catalogue_part"] = -1
+    with pytest.raises(FileRefused, match="does not name a part with the catalogue"):
+        restore_node(tmp_path / "again", tmp_path / "backup")
+
+
+@pytest.mark.parametrize("name", ["audit.jsonl.gz", "lake"])
+def test_what_lies_behind_a_link_is_no_part_of_a_backup(node: Node, tmp_path: Path, name: str) -> None:
+    node.reload_catalogue()
+    node.lake.seal()
+    back_up(node, tmp_path / "backup", secrets=True)
+    place = tmp_path / "backup" / "part-000001" / name
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileRefused, match="behind a link"):
+        restore_node(tmp_path / "again", tmp_path / "backup")
+    place.unlink()
+    (tmp_path / "elsewhere").rename(place)
+    assert restore_node(tmp_path / "again", tmp_path / "backup").lake
+
+
+@pytest.mark.parametrize("name", ["database", "port = 1\ndatabase"])
+def test_settings_of_a_backup_never_say_where_else_to_write(node: Node, tmp_path: Path, name: str) -> None:
+    backup = tmp_path / "backup"
+    back_up(node, backup, secrets=True)
+    path = backup / "part-000001" / "settings.json"
+    path.write_bytes(msgspec.json.encode({name: "postgresql://elsewhere/other"}))
+    with altered_part(backup) as part:
+        part["files"]["settings.json"] = measured(path)
+    with pytest.raises(FileRefused, match=r"the settings of .* have .*database"):
+        restore_node(tmp_path / "again", backup)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_lake_that_names_files_elsewhere_is_read_by_nobody(node: Node) -> None:
+    node.reload_catalogue()
+    node.lake.seal()
+    path = node.folder / LAKE / "manifest.json"
+    text = path.read_bytes().partition(b"\n")[0].replace(b'"name":"events/', b'"name":"events/../../')
+    path.write_bytes(text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n")
+    with pytest.raises(LakeRefusal, match="no file of a lake"):
+        read_manifest(node.folder / LAKE)
+
+
+@contextmanager
+def altered_part(backup: Path) -> Iterator[dict[str, Any]]:
+    """The manifest of the first part, to be written by who is hostile, or by a failing disk."""
+    path = backup / "part-000001" / "manifest.json"
+    part = msgspec.json.decode(path.read_bytes())
+    yield part
+    path.write_bytes(msgspec.json.encode(part))
 
 
 def test_a_missing_part_is_noticed(node: Node, tmp_path: Path) -> None:
