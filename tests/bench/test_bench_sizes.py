@@ -70,4 +70,9 @@ def test_each_size_is_measured_alike_beside_the_bare_engine_and_shows_its_ratio_
     assert len(columns(done)) == len(table[0]) == 4
     bulk = next(one for one in table if one[0].startswith("bulk upload"))
     assert "×" in bulk[3]
+    assert len({one[0] for one in table}) == len(table), "no row hides another"
+    assert [one[0].strip() for one in table if "processor time" in one[0]] == [
+        "processor time, bulk upload",
+        "processor time, claims of 5 codes",
+    ]
     assert not list(tmp_path.iterdir())
