@@ -67,7 +67,14 @@ class Link:
         Raises:
             Unreachable: nobody did, or not the nation.
         """
-        head = Head(protocol=PROTOCOL, sender=self._province, what=what, at=self._clock(), content="")
+        head = Head(
+            protocol=PROTOCOL,
+            sender=self._province,
+            recipient=self._nation_key.hex(),
+            what=what,
+            at=self._clock(),
+            content="",
+        )
         question = written(self._signer, head, body)
         return self._proven(self._post(question, timeout), read(question).mark)
 
@@ -84,6 +91,8 @@ class Link:
             message = read(raw)
             if not message.is_by(self._nation_key) or message.head.answers != question:
                 raise Unreachable("what answers has not signed with the key of the nation (setting nation_key)")
+            if message.head.recipient != self._signer.public.hex():
+                raise Unreachable("the nation's answer is addressed to another node")
             return msgspec.msgpack.decode(message.body, type=Answer)
         except (Unreadable, msgspec.MsgspecError) as error:
             raise Unreachable(f"the answer cannot be read: {error}") from error

@@ -25,6 +25,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int = PROTOCOL
     sender: str
     """A province, or `nation`."""
+    recipient: str
+    """Public key of the node that is meant, hexadecimal; others refuse the message."""
     what: str
     at: int
     """µs UTC by the sender's clock."""

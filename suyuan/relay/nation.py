@@ -155,25 +155,40 @@ class Nation:
 
         Raises:
             Unreadable: the message cannot be read.
-            Stranger: no registered province has signed it.
+            Stranger: no registered province has signed it, or it is addressed to another node.
         """
         head = message.head
-        self._check_sender(message, head)
+        asker = self._key_of_sender(message, head)
         try:
             found = self._answer(head, message)
         except Refusal as refusal:
             found = Answer(refused=refusal.code, words=refusal.words, state=self._state_or_none(head))
         body = msgspec.msgpack.encode(found)
-        answered = Head(sender="nation", what=head.what, at=self.node.ledger.clock(), content="", answers=message.mark)
+        answered = Head(
+            sender="nation",
+            recipient=asker.hex(),
+            what=head.what,
+            at=self.node.ledger.clock(),
+            content="",
+            answers=message.mark,
+        )
         return written(self.node.signer, answered, body)
 
-    def _check_sender(self, message: Message, head: Head) -> None:
+    def _key_of_sender(self, message: Message, head: Head) -> bytes:
         # Looked up each time: a key that is taken out is out for every process, at once.
         known = registered(self.node, [province_key(head.sender)]).get(head.sender)
         if known is None:
             raise Stranger(f"no province {head.sender!r} is registered: suyuan relay register")
-        if not any(message.is_by(key) for key in known.keys):
+        asker = next((key for key in known.keys if message.is_by(key)), None)
+        if asker is None:
             raise Stranger(f"the message is not signed with a key of the province {head.sender}")
+        mine = self.node.signer.public.hex()
+        if head.recipient != mine:
+            raise Stranger(
+                f"the message is addressed to the node with the key {head.recipient[:8]}…, and the key "
+                f"here is {mine}: set nation_key in the province to that of the nation that is meant"
+            )
+        return asker
 
     def _state_or_none(self, head: Head) -> State | None:
         return self.state(head.sender) if head.protocol == PROTOCOL else State()

@@ -140,6 +140,11 @@ def test_what_waits_is_listed_in_entries_of_bounded_size(field: Field, monkeypat
     assert faults(field) == []
 
 
+def head_of(field: Field, what: str) -> Head:
+    """The head of a question of a province to its nation."""
+    return Head(sender=HERE, recipient=field.center.node.signer.public.hex(), what=what, at=field.now, content="")
+
+
 def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
     """The next slice of a province, changed by somebody who has its key."""
     relay, place = field.relays[HERE], field.places[HERE]
@@ -149,7 +154,7 @@ def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
     pending = relay._next(relay._state, relay._feed)
     assert pending is not None
     body = msgspec.msgpack.encode(change(msgspec.msgpack.decode(pending.body, type=Slice)))
-    head = Head(sender=HERE, what="slice", at=field.now, content="")
+    head = head_of(field, "slice")
     raw = field.nation.answer(read(written(place.node.signer, head, body)))
     return msgspec.msgpack.decode(read(raw).body, type=Answer)
 
@@ -189,7 +194,7 @@ def test_a_gap_in_a_history_is_refused(field: Field) -> None:
 
 
 def test_only_a_registered_key_speaks_and_only_the_nation_is_believed(field: Field) -> None:
-    stranger, head = Signer.new(), Head(sender=HERE, what="state", at=field.now, content="")
+    stranger, head = Signer.new(), head_of(field, "state")
     with pytest.raises(Stranger, match="not signed"):
         field.nation.answer(read(written(stranger, head, b"\xc0")))
     with pytest.raises(Stranger, match="no province"):
@@ -211,12 +216,52 @@ def test_only_a_registered_key_speaks_and_only_the_nation_is_believed(field: Fie
     for signed_by, answers in ((stranger, None), (field.center.node.signer, "of another question")):
 
         def impostor(question: bytes, _: float, by: Signer = signed_by, to: str | None = answers) -> bytes:
-            told = Head(sender="nation", what="state", at=0, content="", answers=to or read(question).mark)
+            told = Head(
+                sender="nation", recipient="", what="state", at=0, content="", answers=to or read(question).mark
+            )
             return written(by, told, msgspec.msgpack.encode(answer))
 
         relay.link._post = impostor  # type: ignore[attr-defined]
         with pytest.raises(Unreachable, match="has not signed"):
             relay.step()
+
+
+def test_what_is_addressed_to_another_nation_or_another_province_is_refused(field: Field, tmp_path: Path) -> None:
+    # Another nation knows the same provinces: what they told the first one is read to it.
+    other = Place(tmp_path / "other", field.clock)
+    here = field.places[HERE]
+    for name, place in field.places.items():
+        register(other.node, name, place.node.signer.public)
+    told: list[bytes] = []
+    field.cut = lambda question: told.append(question) or question  # type: ignore[func-returns-value]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    assert {read(question).head.what for question in told} == {"state", "slice", "down", "boxes", "catalogue"}
+    for question in told:
+        with pytest.raises(Stranger, match="set nation_key in the province"):
+            nation.Nation(other.node).answer(read(question))
+    assert other.events("trace20:") == []
+    other.node.close()
+
+    # Nor does a province take what the nation has signed for another, though it answers this very question.
+    def for_another(question: bytes, _: float) -> bytes:
+        head = Head(
+            sender="nation",
+            recipient=field.places[THERE].node.signer.public.hex(),
+            what="state",
+            at=field.now,
+            content="",
+            answers=read(question).mark,
+        )
+        return written(field.center.node.signer, head, msgspec.msgpack.encode(Answer(state=nation.State())))
+
+    field.connect(HERE)
+    field.relays[HERE].link._post = for_another  # type: ignore[attr-defined]
+    with pytest.raises(Unreachable, match="addressed to another node"):
+        field.relays[HERE].step()
+    old = msgspec.msgpack.encode({"sender": HERE, "what": "state", "at": field.now, "content": ""})
+    with pytest.raises(Unreadable, match="recipient"):
+        field.nation.answer(Message(old, here.node.signer.sign(old), b""))
 
 
 def test_a_province_that_was_restored_from_an_older_copy_stops_with_words(field: Field, tmp_path: Path) -> None:
