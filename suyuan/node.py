@@ -435,6 +435,12 @@ class Node:
         """Messages on which our own code failed; opened when there is one."""
         return Quarantine(self.folder / QUARANTINE if self.settings.engine != "memory" else None, self.privacy)
 
+    def quarantined(self) -> tuple[int, bool]:
+        """How many messages are in quarantine, and whether it is full; none is made to be asked."""
+        if "quarantine" not in self.__dict__ and not (self.folder / QUARANTINE).exists():
+            return 0, False
+        return self.quarantine.count(), self.quarantine.full()
+
     @cached_property
     def signer(self) -> Signer:
         """The node's own signature, made once."""

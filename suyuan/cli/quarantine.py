@@ -25,7 +25,7 @@ def list_(
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
     format: Format = "table",  # noqa: A002  the option's name
 ) -> int:
-    """List what is kept, with the error of each; exit code 1 where there is anything."""
+    """List what is kept, with the kind of error of each; exit code 1 where there is anything."""
     with _opened(dir) as kept:
         found = kept.all()
     if format == "json":
@@ -48,19 +48,21 @@ def show(
     reason: Annotated[str, cyclopts.Parameter(help="Why it is opened: goes into the audit record.")] = "",
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
-    """Show where in the program it failed; the message itself may name persons and is only written with a reason."""
+    """Show where in the program it failed; with a reason, also what the error says, which may quote the message."""
     if raw is not None and not reason:
         raise cyclopts.ValidationError(msg="--raw opens a sealed message: say why with --reason")
-    with _opened(dir) as kept:
-        found = kept.one(number)
+    with _opened(dir) as quarantine:
+        found = quarantine.one(number)
         if found is None:
             raise NodeUnusable(f"there is no {number} in quarantine")
+        kept, opened = found
+        if reason:
+            _audit(dir, kept.message, reason)
         if raw is not None:
-            _audit(dir, found[0].message, reason)
             raw.touch(mode=0o600)
-            raw.write_bytes(found[1])
-    say(f"{number} by {found[0].by} at {iso_time(found[0].at)}, for {found[0].door}, failed to {found[0].step}")
-    say(found[0].trace.rstrip())
+            raw.write_bytes(opened.content)
+    say(f"{number} by {kept.by} at {iso_time(kept.at)}, for {kept.door}, failed to {kept.step}: {kept.error}")
+    say((opened.words if reason else kept.trace).rstrip())
     return FINE
 
 

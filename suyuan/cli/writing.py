@@ -38,24 +38,32 @@ class KeptApart:
     def look(self, document: Document) -> None:
         """Keep a document on which its reader failed."""
         if document.crash is not None:
-            self._keep(document.format, "read", document.raw, document, document.crash)
+            document.fatal = self._keep(document.format, "read", document.raw, document, document.crash)
 
     def failed(self, document: Document, error: Exception) -> Outcome:
         """Keep a document on which the decision failed; what is no fault of ours is raised as it was."""
-        from suyuan.formats.faults import refusal  # noqa: PLC0415  loaded only when something went wrong
-        from suyuan.formats.keeping import packed_document  # noqa: PLC0415
+        from suyuan.formats.keeping import packed_document  # noqa: PLC0415  loaded only when something went wrong
         from suyuan.portals.failing import is_poison  # noqa: PLC0415
 
         if not is_poison(error):
             raise error
-        self._keep("document", "take", packed_document(document), document, error)
-        return Outcome(fatal=refusal("crashed"), problems=document.problems)
+        words = self._keep("document", "take", packed_document(document), document, error)
+        return Outcome(fatal=words, problems=document.problems)
 
-    def _keep(self, door: str, step: str, content: bytes, document: Document, error: Exception) -> None:
+    def _keep(self, door: str, step: str, content: bytes, document: Document, error: Exception) -> str:
+        """Keep it where there is room; answers why it was not taken."""
+        from suyuan.formats.faults import refusal  # noqa: PLC0415  as above
+        from suyuan.storage.quarantine import QuarantineFull  # noqa: PLC0415
+
         if self._node.ledger.rehearsing:
-            return
-        number = self._node.quarantine.keep(door, step, content, document.institution or self._by, error)
+            return refusal("crashed")
+        try:
+            number = self._node.quarantine.keep(door, step, content, document.institution or self._by, error)
+        except QuarantineFull:
+            warn("the program itself failed on a message, and the quarantine is full: suyuan quarantine list")
+            return refusal("not_kept")
         warn(f"the program itself failed on a message: suyuan quarantine show {number}")
+        return refusal("crashed")
 
 
 class FaultsShown:

@@ -17,6 +17,7 @@ from suyuan.node import Node
 from suyuan.portals.deferral import RETRY_AFTER, Back, Deferral
 from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
+from suyuan.portals.quarantined import put_apart
 
 GROUP_DOCUMENTS_MAX = 16
 """Uploads stored by one append. More save hardly any time, and all of them wait for the last one (measured)."""
@@ -99,14 +100,13 @@ class Counter:
         raise Refused("unavailable", headers=RETRY_AFTER) from error
 
     def _quarantined(self, document: Document, by: str, error: Exception) -> Refused:
-        """Our own code failed on it: it is kept with the error, for the operator."""
+        """Our own code failed on it: it is kept with the error, for the operator, where there is room."""
         try:
             content = packed_document(document)
         except Exception:  # noqa: BLE001  what was read of it may be what is wrong with it
             content = b""
         door = "document" if content else document.format
-        number = self._node.quarantine.keep(door, "take", content or document.raw, by, error)
-        return Refused("quarantined", value=str(number))
+        return put_apart(self._node, door, "take", content or document.raw, by, error=error)
 
     async def stop(self) -> None:
         """Finish what was begun; what still waits is refused."""

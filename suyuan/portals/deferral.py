@@ -19,7 +19,6 @@ from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 from suyuan.storage.inbox import Inbox, InboxFull
-from suyuan.storage.quarantine import FILE as QUARANTINE
 
 FOLDER = "inbox"
 FORCED = "FORCED"
@@ -96,11 +95,7 @@ class Deferral:
         state = Gauge("suyuan_store_deferring", "1 while uploads are laid aside.", registry=registry)
         state.set_function(lambda: float(bool(self.reason)))
         kept = Gauge("suyuan_quarantined", "Messages on which our own code failed.", registry=registry)
-        kept.set_function(self._quarantined)
-
-    def _quarantined(self) -> int:
-        known = "quarantine" in self.node.__dict__ or (self.node.folder / QUARANTINE).exists()
-        return self.node.quarantine.count() if known else 0
+        kept.set_function(lambda: self.node.quarantined()[0])
 
     # Beginning and ending
 
@@ -270,6 +265,6 @@ class Deferral:
             if is_store_down(result) or not is_poison(result):
                 self.reason = f"the store failed again: {str(result)[:200]}"
                 return False
-            self.node.quarantine.keep("document", "take", kept.document, kept.by, result)
+            self.node.quarantine.keep("document", "take", kept.document, kept.by, result, acknowledged=True)
         self._names.pop((document.institution or kept.by, document.msgid), None)
         return True

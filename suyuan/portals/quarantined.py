@@ -15,7 +15,7 @@ from suyuan.intake import take_together
 from suyuan.node import Node
 from suyuan.portals.failing import is_poison
 from suyuan.portals.problem import Refused
-from suyuan.storage.quarantine import Kept
+from suyuan.storage.quarantine import Kept, QuarantineFull
 
 READERS: dict[str, Callable[[bytes], Document]] = {
     "document": unpacked_document,
@@ -35,7 +35,7 @@ def kept_apart(node: Node, door: str, raw: bytes, by: str) -> Iterator[None]:
     """Around a reader: where it fails on a message, and not the message on it, that is kept sealed for the operator.
 
     Raises:
-        Refused: `quarantined`, with the number under which it is kept.
+        Refused: `quarantined`, with the number under which it is kept; `quarantine_full` where there is no room.
     """
     try:
         yield
@@ -44,8 +44,15 @@ def kept_apart(node: Node, door: str, raw: bytes, by: str) -> Iterator[None]:
     except Exception as error:
         if not is_poison(error):
             raise
-        number = node.quarantine.keep(door, "read", raw, by, error)
-        raise Refused("quarantined", value=str(number)) from error
+        raise put_apart(node, door, "read", raw, by, error=error) from error
+
+
+def put_apart(node: Node, door: str, step: str, content: bytes, by: str, *, error: Exception) -> Refused:
+    """Keep a message on which our own code failed, where there is room; answers what its sender is told."""
+    try:
+        return Refused("quarantined", value=str(node.quarantine.keep(door, step, content, by, error)))
+    except QuarantineFull:
+        return Refused("quarantine_full", headers={"retry-after": "3600"})
 
 
 def retry(node: Node, number: int) -> str:
@@ -57,7 +64,7 @@ def retry(node: Node, number: int) -> str:
     found = node.quarantine.one(number)
     if found is None:
         raise Refused("not_found", where="quarantine", value=str(number))
-    kept, raw = found
+    kept, (raw, _) = found
     try:
         document = _reader(kept)(raw)
         (outcome,) = take_together(node.desk, [(document, kept.by)])
@@ -67,7 +74,7 @@ def retry(node: Node, number: int) -> str:
         if not is_poison(error):
             raise
         node.quarantine.keep(kept.door, kept.step, raw, kept.by, error)
-        return f"{number} failed again: {type(error).__name__}: {error}"
+        return f"{number} failed again: {type(error).__name__}"
     node.quarantine.drop(number)
     if outcome.fatal or document.fatal:
         return f"{number} was refused: {outcome.fatal or document.fatal}"

@@ -4,7 +4,10 @@ import sqlite3
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,20 +15,28 @@ from suyuan.ledger.privacy import Privacy
 
 FILE = "quarantine.sqlite"
 TRACE_MAX = 20_000
-"""Characters of a traceback that are kept, from its end."""
+"""Characters of an error's own words that are kept, from their end."""
+MESSAGES_MAX = 10_000
+BYTES_MAX = 256 << 20
+"""Room for messages: a fault that thousands run into is found long before, and a disk is not filled by it."""
+_USUAL = 64 << 10
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, by TEXT NOT NULL, door TEXT NOT NULL,
     step TEXT NOT NULL, message TEXT NOT NULL UNIQUE, error TEXT NOT NULL, trace TEXT NOT NULL, tries INTEGER NOT NULL,
-    sealed BLOB NOT NULL
+    sealed BLOB NOT NULL, words BLOB NOT NULL
 )
 """
 _SHOWN = "number, at, by, door, step, message, error, trace, tries"
 
 
+class QuarantineFull(Exception):  # noqa: N818  the reader's word for it
+    """There is no room for one more message; nothing of it was kept, and no older one was dropped for it."""
+
+
 class Kept(msgspec.Struct, frozen=True):
-    """One message in quarantine. What it says is sealed."""
+    """One message in quarantine. What it says, and what the error says of it, is sealed."""
 
     number: int
     at: int
@@ -39,9 +50,19 @@ class Kept(msgspec.Struct, frozen=True):
     message: str
     """Hash of its bytes, of whom it came and for which reader: sent again, it is the same entry."""
     error: str
+    """The kind of error; its own words may quote the message."""
     trace: str
+    """Where in the program it failed."""
     tries: int
     """How often it came or was tried again."""
+
+
+class Opened(NamedTuple):
+    """What is sealed of a message in quarantine."""
+
+    content: bytes
+    words: str
+    """The error in its own words."""
 
 
 class Quarantine:
@@ -51,24 +72,37 @@ class Quarantine:
         self._privacy = privacy
         self._one = threading.Lock()
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=10)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             self._file.execute(f"PRAGMA {pragma}")
         self._file.execute(_SCHEMA)
+        self._seal_words()
         if path is not None:
             path.chmod(0o600)
 
-    def keep(self, door: str, step: str, content: bytes, by: str, error: BaseException) -> int:
-        """Keep a message with what failed on it; answers its number, the same where it has come before."""
+    def keep(
+        self, door: str, step: str, content: bytes, by: str, error: BaseException, *, acknowledged: bool = False
+    ) -> int:
+        """Keep a message with what failed on it; answers its number, the same where it has come before.
+
+        What was `acknowledged` to its sender already is kept in any case.
+
+        Raises:
+            QuarantineFull: there is no room.
+        """
         name, sealed = self._privacy.seal(content)
-        words = f"{type(error).__name__}: {error}"[:500]
-        trace = "".join(traceback.format_exception(error))[-TRACE_MAX:]
-        values = (time.time_ns() // 1000, by, door, step, f"{name}:{by}:{door}", words, trace, sealed)
-        with self._one:
+        own = f"{name}:{by}:{door}"
+        _, words = self._privacy.seal("".join(traceback.format_exception(error))[-TRACE_MAX:].encode())
+        trace = "".join(traceback.format_tb(error.__traceback__))[-TRACE_MAX:]
+        values = (time.time_ns() // 1000, by, door, step, own, type(error).__name__, trace, sealed, words)
+        with self._one, self._alone():
+            known = self._file.execute("SELECT 1 FROM messages WHERE message = ?", (own,)).fetchone()
+            if not (known or acknowledged or self._has_room(len(sealed) + len(words))):
+                raise QuarantineFull
             return int(
                 self._file.execute(
-                    "INSERT INTO messages (at, by, door, step, message, error, trace, tries, sealed) "
-                    "VALUES (?,?,?,?,?,?,?,1,?) ON CONFLICT (message) DO UPDATE SET at=excluded.at, "
-                    "error=excluded.error, trace=excluded.trace, tries=tries+1 RETURNING number",
+                    "INSERT INTO messages (at, by, door, step, message, error, trace, tries, sealed, words) "
+                    "VALUES (?,?,?,?,?,?,?,1,?,?) ON CONFLICT (message) DO UPDATE SET at=excluded.at, "
+                    "error=excluded.error, trace=excluded.trace, words=excluded.words, tries=tries+1 RETURNING number",
                     values,
                 ).fetchone()[0]
             )
@@ -78,16 +112,19 @@ class Quarantine:
         with self._one:
             return [Kept(*row) for row in self._file.execute(f"SELECT {_SHOWN} FROM messages ORDER BY number")]  # noqa: S608  our own words
 
-    def one(self, number: int) -> tuple[Kept, bytes] | None:
-        """One entry and its message; None where there is none.
+    def one(self, number: int) -> tuple[Kept, Opened] | None:
+        """One entry, opened; None where there is none.
 
         Raises:
             SealBroken: it was sealed with a key that is not here.
         """
         with self._one:
-            query = f"SELECT {_SHOWN}, sealed FROM messages WHERE number = ?"  # noqa: S608  our own words
+            query = f"SELECT {_SHOWN}, sealed, words FROM messages WHERE number = ?"  # noqa: S608  our own words
             row = self._file.execute(query, (number,)).fetchone()
-        return None if row is None else (Kept(*row[:-1]), self._privacy.unseal(row[-1]))
+        if row is None:
+            return None
+        *shown, sealed, words = row
+        return Kept(*shown), Opened(self._privacy.unseal(sealed), self._privacy.unseal(words).decode())
 
     def drop(self, number: int) -> bool:
         """Forget one; whether there was one."""
@@ -99,6 +136,43 @@ class Quarantine:
         with self._one:
             return int(self._file.execute("SELECT count(*) FROM messages").fetchone()[0])
 
+    def full(self) -> bool:
+        """Whether the next message of usual size would find no room."""
+        with self._one:
+            return not self._has_room(_USUAL)
+
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
         self._file.close()
+
+    def _has_room(self, size: int) -> bool:
+        query = "SELECT count(*), coalesce(sum(length(sealed) + length(words)), 0) FROM messages"
+        count, held = self._file.execute(query).fetchone()
+        return bool(count < MESSAGES_MAX and held + size <= BYTES_MAX)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A transaction, alone among all processes."""
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
+
+    def _seal_words(self) -> None:
+        """A file of before has what errors said in the clear."""
+        if self._has_words():
+            return
+        with self._alone():
+            if self._has_words():  # another process was quicker
+                return
+            self._file.execute("ALTER TABLE messages ADD COLUMN words BLOB NOT NULL DEFAULT x''")
+            for number, error, trace in self._file.execute("SELECT number, error, trace FROM messages").fetchall():
+                row = (error.partition(":")[0], self._privacy.seal(trace.encode())[1], number)
+                self._file.execute("UPDATE messages SET error = ?, trace = '', words = ? WHERE number = ?", row)
+        self._file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _has_words(self) -> bool:
+        return any(row[1] == "words" for row in self._file.execute("PRAGMA table_info(messages)"))

@@ -1,7 +1,10 @@
 """A message on which our own code fails is kept sealed with the error, its sender is told, and the rest goes on."""
 
 import asyncio
+import contextlib
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from suyuan.ledger.ledger import Books
 from suyuan.node import Node
 from suyuan.portals.app import application
 from suyuan.portals.quarantined import retry
+from suyuan.storage.quarantine import QuarantineFull
 
 POISON = "82345670000000000666"
 
@@ -53,7 +57,7 @@ def sale(code: str) -> dict[str, Any]:
 
 
 def answered(node: Node, *asked: tuple[str, Any]) -> list[httpx.Response]:
-    """Posts at the same time, as the pharmacy."""
+    """Posts, and questions without a body, at the same time, as the pharmacy."""
     issued = node.tables.create_credential(PHARMACY_P)
 
     async def all_of_them() -> list[httpx.Response]:
@@ -65,7 +69,11 @@ def answered(node: Node, *asked: tuple[str, Any]) -> list[httpx.Response]:
             site = app.site  # type: ignore[attr-defined]
             await site.start()
             try:
-                return list(await asyncio.gather(*(client.post(path, **body) for path, body in asked)))
+                return list(
+                    await asyncio.gather(
+                        *(client.request("POST" if body else "GET", path, **body) for path, body in asked)
+                    )
+                )
             finally:
                 await site.stop()
 
@@ -81,10 +89,11 @@ def test_a_poisoned_upload_is_kept_and_the_others_of_its_group_are_taken(
     assert (bad.status_code, bad.json()["code"]) == (422, "quarantined")
     (kept,) = node.quarantine.all()
     assert str(kept.number) == bad.json()["value"]
-    assert (kept.by, kept.step, kept.error) == (PHARMACY_P, "take", "ZeroDivisionError: no unit in the box")
+    assert (kept.by, kept.step, kept.error) == (PHARMACY_P, "take", "ZeroDivisionError")
     assert "take_scan" in kept.trace or "fails" in kept.trace
     raw = (node.folder / "quarantine.sqlite").read_bytes()
     assert POISON.encode() not in raw, "it is sealed"
+    assert b"no unit" not in raw, "and so is what the error says"
     assert retry(node, kept.number).startswith(f"{kept.number} failed again")
     assert node.quarantine.all()[0].tries == 2
     poisoned.undo()
@@ -106,7 +115,7 @@ def test_a_message_that_crashes_its_reader_is_kept_and_answered_in_its_own_envel
     assert bad.json()["infcode"] == -1
     assert "封存待查" in bad.json()["err_msg"]
     (kept,) = node.quarantine.all()
-    assert (kept.door, kept.step, kept.error) == ("nhsa", "read", "IndexError: no such row")
+    assert (kept.door, kept.step, kept.error) == ("nhsa", "read", "IndexError")
 
 
 def test_of_a_file_only_the_poisoned_part_stays_out(
@@ -141,6 +150,77 @@ def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_p
     assert run(["quarantine", "list", "--dir", str(folder)]) == 0
     with Node.open(folder) as again:
         assert [line.reason for line in again.audit.lines()] == ["ticket 7", "dropped"]
+
+
+def test_what_an_error_says_is_sealed_and_opened_with_a_reason(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = node.folder
+    said = {"phone": "phone 13800000000"}
+    try:
+        int(said["phone"])
+    except ValueError as error:
+        node.quarantine.keep("nhsa", "read", b"a message", PHARMACY_P, error)
+    assert said["phone"] not in str(node.quarantine.all())
+    node.close()
+    for file in folder.glob("quarantine.sqlite*"):
+        assert b"13800000000" not in file.read_bytes()
+    assert run(["quarantine", "show", "1", "--dir", str(folder)]) == 0
+    assert "13800000000" not in capsys.readouterr().out
+    assert run(["quarantine", "show", "1", "--reason", "ticket 8", "--dir", str(folder)]) == 0
+    assert "13800000000" in capsys.readouterr().out
+    with Node.open(folder) as again:
+        assert [line.reason for line in again.audit.lines()] == ["ticket 8"]
+
+
+def test_what_a_file_of_before_has_in_the_clear_is_sealed_when_it_is_opened(node: Node) -> None:
+    path = node.folder / "quarantine.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute(OLD)
+        row = (1, PHARMACY_P, "nhsa", "read", "m", "ValueError: no 13800000000", "at 13800000000", 1)
+        old.execute("INSERT INTO messages VALUES (NULL,?,?,?,?,?,?,?,?,?)", (*row, node.privacy.seal(b"it")[1]))
+    found = node.quarantine.one(1)
+    assert found is not None
+    assert (found[0].error, found[0].trace, found[1]) == ("ValueError", "", (b"it", "at 13800000000"))
+    node.close()
+    assert b"13800000000" not in path.read_bytes()
+
+
+OLD = """
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, by TEXT NOT NULL, door TEXT NOT NULL,
+    step TEXT NOT NULL, message TEXT NOT NULL UNIQUE, error TEXT NOT NULL, trace TEXT NOT NULL, tries INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+)
+"""
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MESSAGES_MAX", 1), ("BYTES_MAX", 60_500)])
+def test_a_full_quarantine_refuses_the_next_message_and_drops_none(
+    node: Node, poisoned: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    node.quarantine.keep("nhsa", "read", os.urandom(60_000), PHARMACY_P, IndexError("first"))
+    assert node.quarantined() == (1, False)
+    poisoned.setattr(f"suyuan.storage.quarantine.{bound}", most)
+    told = {"json": sale(POISON)}
+    ready, refused, fine = answered(
+        node, ("/readyz", {}), ("/api/v1/sales", told), ("/api/v1/sales", {"json": sale("82345670000000000001")})
+    )
+    assert "full with 1 messages" in ready.json()["notes"]["quarantine"]
+    assert (refused.status_code, refused.json()["code"], fine.status_code) == (507, "quarantine_full", 200)
+    assert [kept.number for kept in node.quarantine.all()] == [1]
+    node.quarantine.drop(1)
+    assert answered(node, ("/api/v1/sales", told))[0].json()["code"] == "quarantined"
+
+
+def test_what_was_acknowledged_is_kept_though_the_quarantine_is_full(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suyuan.storage.quarantine.MESSAGES_MAX", 0)
+    with pytest.raises(QuarantineFull):
+        node.quarantine.keep("document", "take", b"new", PHARMACY_P, IndexError("no such row"))
+    node.quarantine.keep("document", "take", b"promised", PHARMACY_P, IndexError("no such row"), acknowledged=True)
+    found = node.quarantine.one(1)
+    assert found is not None
+    assert found[1].content == b"promised"
 
 
 def test_the_command_line_keeps_apart_what_fails_and_goes_on_with_the_rest(

@@ -35,7 +35,7 @@ from suyuan.portals.access import caller_of
 from suyuan.portals.api.operation import operation, query_of
 from suyuan.portals.api.uploads import HEADERS, may_speak, take
 from suyuan.portals.problem import Refused
-from suyuan.portals.quarantined import kept_apart
+from suyuan.portals.quarantined import kept_apart, put_apart
 from suyuan.portals.site import Site, site_of
 from suyuan.settlement.claim import ClaimVerdict
 
@@ -134,23 +134,29 @@ async def _outcome(request: Request, desk: Desk | None, document: Document) -> O
     site, caller = site_of(request), caller_of(request)
     document.software = document.software or caller.software
     if document.crash is not None:
-        keep = site.node.quarantine.keep
-        await run_in_threadpool(keep, document.format, "read", document.raw, caller.party, document.crash)
+        apart = (document.format, "read", document.raw, caller.party)
+        refusal = await run_in_threadpool(put_apart, site.node, *apart, error=document.crash)
+        return _left_out(document, refusal)
     if document.fatal:
         return Outcome(fatal=document.fatal, problems=document.problems)
     if desk is None:
         try:
             return await site.take(document, caller.party, "bulk")
         except Refused as refusal:
-            if refusal.error.code != "quarantined":
+            if refusal.error.code not in {"quarantined", "quarantine_full"}:
                 raise
-            # The other parts of the file go on.
-            return Outcome(fatal=f"{refusal.error.title} Number {refusal.value}.", problems=document.problems)
+            return _left_out(document, refusal)
     outcome = await run_in_threadpool(take_at, desk, document, caller.party)
     for result in outcome.results:
         if isinstance(result, Result):
             result.alert = ""  # nothing was raised
     return outcome
+
+
+def _left_out(document: Document, refusal: Refused) -> Outcome:
+    """Our own code failed on this part of a file; the others go on."""
+    number = f" Number {refusal.value}." if refusal.value else ""
+    return Outcome(fatal=f"{refusal.error.title}{number}", problems=document.problems)
 
 
 def rehearsal(site: Site) -> Desk:
