@@ -18,7 +18,7 @@ from suyuan.node import Node
 from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.settlement.claim import Claim, FeeLine, Undo
-from suyuan.storage.inbox import Inbox, InboxFull
+from suyuan.storage.inbox import Inbox, InboxFull, waiting_in
 
 FOLDER = "inbox"
 FORCED = "FORCED"
@@ -31,6 +31,8 @@ LEFT_EVERY = 60.0
 """Seconds between two looks for what a server process that was killed has left."""
 RETRY_AFTER = {"retry-after": "30"}
 ORDERS = frozenset({"hold_set", "hold_lifted"})
+SEAL_BYTES = 30
+"""Key's number, packing, nonce and tag at the beginning of a sealed entry."""
 LATER = frozenset({"api", "epcis", "nhsa"})
 """Formats whose uploads may be laid aside. A scan screen keeps its baskets itself; a file is sent again."""
 
@@ -46,6 +48,8 @@ class _Entry(msgspec.Struct, array_like=True):
     accepted: int
     """µs UTC."""
     document: bytes
+    name: tuple[str, str] | None = None
+    """For whom, and the sender's own id; an entry of before does not tell."""
 
 
 class Deferral:
@@ -64,8 +68,8 @@ class Deferral:
         self._turn = threading.Lock()
         """Held while an upload is laid aside, and while the last one is taken out: none falls between."""
         self._replaying = threading.Lock()
-        self._names: dict[tuple[str, str], int] = {}
-        """(institution, msgid) of what waits."""
+        self._names: dict[bytes, tuple[str, str]] = {}
+        """(institution, msgid) of what waited at the last look, by the beginning of its seal, like no other."""
         self._looking: asyncio.Task[None] | None = None
         self._looked_for_left = 0.0
         self.idle: Callable[[], bool] = lambda: True
@@ -85,8 +89,21 @@ class Deferral:
         return f"deferring; waiting={self.waiting}" if self.reason else ""
 
     def waits(self, institution: str, msgid: str) -> bool:
-        """Whether an upload with this id is laid aside."""
-        return (institution, msgid) in self._names
+        """Whether an upload with this id is laid aside, by whichever server process of this folder."""
+        known = self._names
+        names: dict[bytes, tuple[str, str]] = {}
+        for entry in waiting_in(self._folder):
+            seal = entry.content[:SEAL_BYTES]
+            names[seal] = known.get(seal) or self._name_of(entry.content)
+        self._names = names
+        return (institution, msgid) in names.values()
+
+    def _name_of(self, sealed: bytes) -> tuple[str, str]:
+        kept = self._opened(sealed)
+        return kept.name or _named(unpacked_document(kept.document), kept.by)
+
+    def _opened(self, sealed: bytes) -> _Entry:
+        return msgspec.msgpack.decode(self.node.privacy.unseal(sealed), type=_Entry)
 
     def observe(self, registry: CollectorRegistry) -> None:
         """Tell the figures."""
@@ -195,7 +212,7 @@ class Deferral:
         if isinstance(looked_at, Outcome):
             return looked_at
         accepted = self.node.ledger.clock()
-        entry = msgspec.msgpack.encode(_Entry(by, accepted, packed_document(document)))
+        entry = msgspec.msgpack.encode(_Entry(by, accepted, packed_document(document), _named(document, by)))
         _, sealed = self.node.privacy.seal(entry)
         with self._turn:
             if not self.reason:
@@ -204,7 +221,6 @@ class Deferral:
                 number = self._inbox.put(sealed)
             except (InboxFull, OSError) as error:
                 raise Refused("no_room", headers=RETRY_AFTER) from error
-            self._names[document.institution or by, document.msgid] = number
         raise Refused("deferred", value=str(number), headers={"retry-after": "60"})
 
     # Replaying
@@ -231,7 +247,6 @@ class Deferral:
                 if not self._inbox.waiting and not self.forced:
                     self.log.warning("deferred uploads recorded", reason=self.reason)
                     self.reason = ""
-                    self._names.clear()
 
     def _take_over(self) -> None:
         """Take in what killed processes have laid aside, whether or not this one lays anything aside."""
@@ -258,7 +273,7 @@ class Deferral:
         return True
 
     def _taken(self, sealed: bytes) -> bool:
-        kept = msgspec.msgpack.decode(self.node.privacy.unseal(sealed), type=_Entry)
+        kept = self._opened(sealed)
         document = unpacked_document(kept.document)
         (result,) = take_together(self.node.desk, [(document, kept.by)])
         if isinstance(result, Exception):
@@ -266,5 +281,8 @@ class Deferral:
                 self.reason = f"the store failed again: {str(result)[:200]}"
                 return False
             self.node.quarantine.keep("document", "take", kept.document, kept.by, result, acknowledged=True)
-        self._names.pop((document.institution or kept.by, document.msgid), None)
         return True
+
+
+def _named(document: Document, by: str) -> tuple[str, str]:
+    return document.institution or by, document.msgid

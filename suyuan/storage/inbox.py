@@ -47,7 +47,7 @@ class Inbox:
         if os.fstat(self._file).st_size < bytes_max:
             os.posix_fallocate(self._file, 0, bytes_max)
             os.fsync(self._file)
-        self._done = self._read_done()
+        self._done = _done_beside(path)
         self._entries: list[tuple[int, int, int]] = []  # number, place, length of what waits
         self._end, self._number = self._look()
 
@@ -125,6 +125,8 @@ class Inbox:
             os.fdatasync(self._marks)
             self._done = number
             self._entries = [one for one in self._entries if one[0] > number]
+            if not self._entries:  # whoever looks need not read what is behind
+                _write(self._file, bytes(_HEAD.size), 0)
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
@@ -134,31 +136,54 @@ class Inbox:
                     os.close(one)
                 self._owner = None
 
-    def _read_done(self) -> int:
-        held = os.pread(self._marks, _DONE.size, 0)
-        if len(held) < _DONE.size:
-            return 0
-        number, check = _DONE.unpack(held)
-        # A torn mark: all that is in the file comes out once more.
-        return number if check == crc32(int(number).to_bytes(8, "big")) else 0
-
     def _look(self) -> tuple[int, int]:
         """Find what waits; answers where the next entry goes, and the last number given."""
         place, last = 0, 0
-        while True:
-            head = os.pread(self._file, _HEAD.size, place)
-            if len(head) < _HEAD.size:
-                break
-            length, check, number = _HEAD.unpack(head)
-            if not number or (last and number != last + 1) or length > self._bytes_max:
-                break
-            content = os.pread(self._file, length, place + _HEAD.size)
-            if len(content) < length or check != _check(number, content):
-                break  # a torn end, or what an earlier round has left
+        for number, start, content in _followed(self._file):
             if number > self._done:
-                self._entries.append((number, place + _HEAD.size, length))
-            place, last = place + _HEAD.size + length, number
+                self._entries.append((number, start, len(content)))
+            place, last = start + len(content), number
         return place, max(last, self._done)
+
+
+def waiting_in(folder: Path) -> Iterator[Entry]:
+    """What waits in all files of a folder at this moment, whoever owns them; nothing is taken from anybody."""
+    for path in sorted(folder.glob("*.inbox")):
+        with path.open("rb") as file:
+            done = _done_beside(path)
+            for number, _, content in _followed(file.fileno()):
+                if number > done:
+                    yield Entry(number, content)
+
+
+def _followed(file: int) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and content of each entry from the beginning, as far as they follow each other whole."""
+    place, last, size = 0, 0, os.fstat(file).st_size
+    while True:
+        head = os.pread(file, _HEAD.size, place)
+        if len(head) < _HEAD.size:
+            return
+        length, check, number = _HEAD.unpack(head)
+        if not number or (last and number != last + 1) or length > size:
+            return
+        content = os.pread(file, length, place + _HEAD.size)
+        if len(content) < length or check != _check(number, content):
+            return  # a torn end, or what an earlier round has left
+        yield number, place + _HEAD.size, content
+        place, last = place + _HEAD.size + length, number
+
+
+def _done_beside(path: Path) -> int:
+    """The number up to which entries were taken out."""
+    try:
+        held = path.with_suffix(".done").read_bytes()
+    except FileNotFoundError:
+        return 0
+    if len(held) < _DONE.size:
+        return 0
+    number, check = _DONE.unpack(held[: _DONE.size])
+    # A torn mark: all that is in the file comes out once more.
+    return int(number) if check == crc32(int(number).to_bytes(8, "big")) else 0
 
 
 def _owned(path: Path) -> int | None:

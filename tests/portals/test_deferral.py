@@ -174,6 +174,8 @@ def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart
             counter.deferral.force(on=True)
             await until(lambda: other.forced and other.reason == "the operator said so")
             assert await refusal(counter.take(sale(1), PHARMACY_P)) == "deferred"
+            assert other.waits(PHARMACY_P, "till-1"), "whichever process is asked"
+            assert not other.waits(PHARMACY_P, "till-2")
             await other.stop()
 
         run(node, story)
@@ -182,8 +184,10 @@ def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart
         async def second(counter: Counter) -> None:
             assert counter.deferral.forced
             assert counter.deferral.notice() == "deferring; waiting=1"
+            assert counter.deferral.waits(PHARMACY_P, "till-1"), "after a restart too"
             counter.deferral.force(on=False)
             await until(lambda: not counter.deferral.reason)
+            assert not counter.deferral.waits(PHARMACY_P, "till-1")
 
         run(node, second)
         assert order(node) == [1]
@@ -375,6 +379,34 @@ def test_while_postgresql_is_away_uploads_are_laid_aside_and_recorded_once_when_
     finally:
         server.kill()
         home.cleanup()
+
+
+@pytest.mark.slow
+def test_whichever_of_several_processes_is_asked_tells_the_same_of_what_is_laid_aside(
+    tmp_path: Path, database: str
+) -> None:
+    with Portal(tmp_path / "node", SETTINGS, database=database, workers=2) as portal:
+
+        def answers(number: int) -> set[tuple[int, str]]:
+            """Of twelve connections, which the system spreads over both."""
+            found = set()
+            for _ in range(12):
+                with portal.client(PHARMACY_P) as client:
+                    answer = client.get("/api/v1/outcomes", params={"id": f"till-{number}"})
+                    found.add((answer.status_code, answer.json().get("code", "")))
+            return found
+
+        def sent(number: int) -> int:
+            with portal.client(PHARMACY_P) as client:
+                return client.post("/api/v1/sales", json=told(number)).status_code
+
+        assert answers(1) == {(404, "outcome_unknown")}
+        with Asked(portal.folder, "defer", on=True):
+            eventually(lambda: {sent(1) for _ in range(6)} == {202})
+        assert answers(1) == {(202, "deferred")}
+        assert answers(2) == {(404, "outcome_unknown")}
+        with Asked(portal.folder, "defer", on=False):
+            eventually(lambda: answers(1) == {(200, "")})
 
 
 def told(number: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from suyuan.storage.inbox import Inbox, InboxFull
+from suyuan.storage.inbox import Inbox, InboxFull, waiting_in
 
 SIZE = 1 << 16
 
@@ -94,6 +94,7 @@ def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: P
     other.stdout.readline()
     mine = Inbox.open(tmp_path, SIZE)
     assert mine.waiting == 0, "the other's is not mine"
+    assert [entry.content for entry in waiting_in(tmp_path)] == [b"left behind"], "and can be seen"
     assert list(Inbox.left(tmp_path)) == [], "nor is it left behind while its owner lives"
     os.kill(other.pid, 9)
     other.wait()
@@ -103,6 +104,7 @@ def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: P
     left.close()
     mine.close()
     assert contents(tmp_path) == [b"left behind"]
+    assert list(waiting_in(tmp_path)) == []
 
 
 def test_what_is_left_can_be_found_again_where_who_found_it_went_no_further(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from suyuan.portals import codec
 from suyuan.portals.access import caller_of
 from suyuan.portals.api.operation import operation, query_of, scope_here
 from suyuan.portals.api.sales import SaleRow, sale_rows
+from suyuan.portals.failing import is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import Site, site_of
 from suyuan.settlement.claim import ClaimVerdict
@@ -96,8 +97,15 @@ async def outcome(request: Request) -> Response:
     if len(named) != 1:
         raise Refused("field_unusable", where="id", what="Give exactly one number to ask by.")
     institution = _institution(request, query.institution)
-    found = await site.query(_outcome, site, institution, query, named[0])
-    if not found.uploads and site_of(request).counter.deferral.waits(found.institution, query.id):
+    # First what is laid aside: what is taken out of there meanwhile is found in the record.
+    waits = bool(query.id) and await site.query(site.counter.deferral.waits, institution, query.id)
+    try:
+        found = await site.query(_outcome, site, institution, query, named[0])
+    except Exception as error:
+        if waits and is_store_down(error):
+            raise Refused("deferred", where="id", value=query.id) from error
+        raise
+    if waits and not found.uploads:
         raise Refused("deferred", where="id", value=query.id)
     if not (found.uploads or found.claims or found.sales):
         raise Refused("outcome_unknown", where=named[0], value=getattr(query, named[0]))
