@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from portal import ROOT, Portal, eventually
+from portal import AGENCY, ROOT, Portal, content, eventually
 from postgres_server import PostgresServer
 from story import PHARMACY_P
 from till import claim
@@ -23,9 +24,11 @@ from suyuan.formats import nhsa
 from suyuan.formats.api.documents import read
 from suyuan.formats.document import Document, Outcome
 from suyuan.node import Node
+from suyuan.portals.app import URLS, application
 from suyuan.portals.control import Asked
 from suyuan.portals.counter import Counter
 from suyuan.portals.deferral import Deferral
+from suyuan.portals.openapi import described, document
 from suyuan.portals.problem import Refused
 from suyuan.storage.refusals import JournalStopped
 
@@ -191,6 +194,46 @@ def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart
 
         run(node, second)
         assert order(node) == [1]
+
+
+def test_every_door_that_lays_uploads_aside_says_so_in_its_description(tmp_path: Path) -> None:
+    described_as = document(URLS)["paths"]
+    with node_in(tmp_path / "node", 'defer_claims = "accept"\n') as node:
+        node.tables.save_catalogue(content())
+        node.reload_catalogue()
+        keys = {party: node.tables.create_credential(party) for party in (PHARMACY_P, AGENCY)}
+
+        async def asked() -> dict[str, int]:
+            app = application(node)
+            site = app.site  # type: ignore[attr-defined]
+            await site.start()
+            site.counter.deferral.force(on=True)
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            found = {}
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                for url, operation in described(URLS):
+                    if url.lane != "counter" and operation.name not in {"takeFile", "captureEpcis"}:
+                        continue
+                    key = keys[PHARMACY_P if "pharmacist" in url.who else AGENCY]
+                    headers = {"authorization": f"Bearer {key.id}.{key.secret}", "content-type": "application/json"}
+                    message = claim(PHARMACY_P, 9, ["82345670000000000009"])
+                    raw = message if operation.example is None else json.dumps(operation.example).encode()
+                    path = url.path.replace("{settlement}", "S1")
+                    answer = await client.post(path, headers=headers, content=raw)
+                    assert str(answer.status_code) in described_as[url.path]["post"]["responses"], answer.text
+                    found[url.path] = answer.status_code
+                headers["authorization"] = f"Bearer {keys[PHARMACY_P].id}.{keys[PHARMACY_P].secret}"
+                told = await client.get("/api/v1/outcomes", params={"id": "till-7-000123"}, headers=headers)
+                found["/api/v1/outcomes"] = told.status_code
+            await site.stop()
+            return found
+
+        found = asyncio.run(asked())
+    assert {path for path, status in found.items() if status == 202} == {
+        path for path, methods in described_as.items() for one in methods.values() if "202" in one["responses"]
+    }
+    assert found["/api/v1/files"] == 503, "a file is sent again"
+    assert found["/api/v1/holds"] == 503
 
 
 def test_no_room_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:

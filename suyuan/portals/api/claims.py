@@ -19,7 +19,19 @@ from suyuan.ledger.scan import Result
 from suyuan.lookup.moment import iso_time
 from suyuan.portals import codec
 from suyuan.portals.access import caller_of
-from suyuan.portals.api.operation import After, Day, Limit, Next, cursor, operation, place_of, query_of, scope_here
+from suyuan.portals.api.operation import (
+    LATER,
+    TAKING,
+    After,
+    Day,
+    Limit,
+    Next,
+    cursor,
+    operation,
+    place_of,
+    query_of,
+    scope_here,
+)
 from suyuan.portals.api.uploads import HEADERS, take
 from suyuan.portals.audit import recorded
 from suyuan.portals.problem import Fault, Refused
@@ -54,6 +66,7 @@ EXAMPLE: dict[str, Any] = {
     about="The same body as for settling. Nothing is stored, nothing is drawn down.",
     body=models.ClaimUpload,
     answer=ClaimAnswer,
+    errors=TAKING,
     example=EXAMPLE,
 )
 async def advise_claim(request: Request) -> Response:
@@ -70,6 +83,7 @@ async def advise_claim(request: Request) -> Response:
     "read `verdict`.",
     body=models.ClaimUpload,
     answer=ClaimAnswer,
+    errors=LATER,
     headers=HEADERS,
     example=EXAMPLE,
 )
@@ -107,6 +121,7 @@ def _whole(document: Document) -> Document:
     body=models.Cancel,
     body_needed=False,
     answer=LineAnswer,
+    errors=LATER,
     headers=HEADERS,
     example={},
 )
@@ -125,6 +140,7 @@ async def cancel_claim(request: Request) -> Response:
     "succeeds.",
     body=models.Reversal,
     answer=LineAnswer,
+    errors=LATER,
     headers=HEADERS,
     example={"original_id": "till-7-000124"},
 )

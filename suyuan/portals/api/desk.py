@@ -23,7 +23,7 @@ from suyuan.lookup.moment import iso_time
 from suyuan.lookup.offered import Offered, offered
 from suyuan.portals import codec
 from suyuan.portals.access import Caller, caller_of
-from suyuan.portals.api.operation import CodeText, operation
+from suyuan.portals.api.operation import TAKING, CodeText, operation
 from suyuan.portals.problem import Refused
 from suyuan.portals.site import site_of
 from suyuan.settlement.claim import Undo
@@ -184,6 +184,7 @@ async def check(request: Request) -> Response:
     "a scan screen that was offline sends until it is answered, and nothing is counted twice.",
     body=Basket,
     answer=BasketAnswer,
+    errors=TAKING,
     example={
         "id": "basket-0001",
         "scans": [{"id": "scan-0001", "kind": "received", "code": _BOX, "time": "2026-03-09T08:30:00+08:00"}],

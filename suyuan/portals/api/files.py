@@ -32,7 +32,7 @@ from suyuan.ledger.scan import Result
 from suyuan.ledger.statuses import STATUS
 from suyuan.portals import codec
 from suyuan.portals.access import caller_of
-from suyuan.portals.api.operation import operation, query_of
+from suyuan.portals.api.operation import LATER, TAKING, operation, query_of
 from suyuan.portals.api.uploads import HEADERS, may_speak, take
 from suyuan.portals.problem import Refused
 from suyuan.portals.quarantined import kept_apart, put_apart
@@ -45,6 +45,7 @@ CHUNK_ROWS = 2_000
 """Lines that are taken at once: small enough for the counter to be served in between."""
 TOLD_MAX = 1_000
 """Results and problems that are told one by one; the figures count all."""
+SENT_AGAIN = "A file is not laid aside: send it again when the record is back."
 KINDS = (
     "application/octet-stream",
     "text/csv",
@@ -97,7 +98,7 @@ class FileAnswer(msgspec.Struct, kw_only=True):
     body_kinds=KINDS,
     query=FilesQuery,
     answer=FileAnswer,
-    errors=("not_allowed",),
+    errors=("not_allowed", *TAKING),
 )
 async def take_file(request: Request) -> Response:
     """A bulk upload."""
@@ -143,6 +144,8 @@ async def _outcome(request: Request, desk: Desk | None, document: Document) -> O
         try:
             return await site.take(document, caller.party, "bulk")
         except Refused as refusal:
+            if refusal.error.code == "deferred":  # this part is kept, and the others are not: all of it comes again
+                raise Refused("unavailable", what=SENT_AGAIN, headers=refusal.headers) from refusal
             if refusal.error.code not in {"quarantined", "quarantine_full"}:
                 raise
             return _left_out(document, refusal)
@@ -235,7 +238,7 @@ class CaptureQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     body_kinds=("application/json", "application/ld+json"),
     query=CaptureQuery,
     answer=UploadAnswer,
-    errors=("not_allowed",),
+    errors=("not_allowed", *LATER),
     headers=HEADERS,
     example={
         "@context": "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",

@@ -42,6 +42,12 @@ CodeText = Annotated[
 Next = Annotated[str, Meta(description="What to give as `after` for the next page; empty on the last one.")]
 
 
+TAKING = ("unavailable", "quarantined", "quarantine_full")
+"""What may happen to an upload besides being taken or refused for what it says."""
+LATER = (*TAKING, "deferred", "no_room")
+"""And to one that is laid aside while the store is away (`portals.deferral`)."""
+
+
 class Operation(NamedTuple):
     """What the reference says of one address and method."""
 

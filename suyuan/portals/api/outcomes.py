@@ -85,10 +85,10 @@ class OutcomeAnswer(msgspec.Struct, kw_only=True):
     "Uploads",
     "What became of an upload whose sender got no answer",
     about="By the sender's id or by a number of the business. 404 with `outcome_unknown` means that nothing was taken: "
-    "send it again; to do so is always safe.",
+    "send it again; to do so is always safe. 202 with `deferred` means that it is kept and not recorded yet.",
     query=OutcomesQuery,
     answer=OutcomeAnswer,
-    errors=("outcome_unknown", "not_allowed"),
+    errors=("outcome_unknown", "not_allowed", "deferred", "unavailable"),
 )
 async def outcome(request: Request) -> Response:
     """The first answer, found again."""

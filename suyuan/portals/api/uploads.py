@@ -13,7 +13,7 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.intake.desk import day_of
 from suyuan.portals import codec
 from suyuan.portals.access import Caller, caller_of
-from suyuan.portals.api.operation import operation
+from suyuan.portals.api.operation import LATER, TAKING, operation
 from suyuan.portals.problem import Refused
 from suyuan.portals.quarantined import kept_apart
 from suyuan.portals.site import site_of
@@ -101,6 +101,7 @@ def _upload(name: str, title: str, summary: str, about: str, example: object) ->
         about=about,
         body=SHAPES[name].model,
         answer=UploadAnswer,
+        errors=TAKING if name in {"holds", "lifts"} else LATER,  # an order acts from the moment it is acknowledged
         headers=HEADERS,
         example=example,
     )
