@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
@@ -45,6 +46,9 @@ SEAL_EVERY = 10.0
 
 FOLLOW_EVERY = 1.0
 """Seconds between two looks at what other processes have changed in the tables."""
+
+ROUND_SECONDS = 10.0
+"""How long a round under way is waited for when the server stops."""
 
 TURN = ".turn"
 """The file of a node's folder that the process which keeps the lists has locked."""
@@ -200,20 +204,26 @@ class Recurring:
         self._every = every
         self._log = structlog.get_logger("suyuan")
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Begin, at once."""
+        self._stopping.clear()
         self._task = asyncio.create_task(self._go_on())
 
     async def stop(self) -> None:
-        """Begin it no more."""
-        if self._task is not None:
+        """Begin it no more, and wait for the round under way: what it works on is closed next."""
+        if self._task is None:
+            return
+        self._stopping.set()
+        _, left = await asyncio.wait({self._task}, timeout=ROUND_SECONDS)
+        if left:
+            self._log.warning("recurring", work=self._work.__name__, error="its round goes on while the server stops")
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _go_on(self) -> None:
         failing = ""
-        while True:
+        while not self._stopping.is_set():
             try:
                 await asyncio.to_thread(self._work)
                 failing = ""
@@ -221,7 +231,8 @@ class Recurring:
                 if failing != type(error).__name__:  # said once, not every second while a database is away
                     self._log.warning("recurring", work=self._work.__name__, error=f"{type(error).__name__}: {error}")
                 failing = type(error).__name__
-            await asyncio.sleep(self._every)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._every)
 
 
 class _ListsKept:
