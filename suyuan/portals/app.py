@@ -42,6 +42,7 @@ from suyuan.portals.checks import Checks
 from suyuan.portals.control import Control, copy_journal, force_deferral, retry_kept
 from suyuan.portals.door import DoorRoute, Framed, Url, tell_refusal
 from suyuan.portals.live import Live
+from suyuan.portals.once import FolderTurn, Once
 from suyuan.portals.pages import (
     account,
     admin,
@@ -64,7 +65,7 @@ from suyuan.portals.pages import (
 from suyuan.portals.pages import proof as proof_page
 from suyuan.portals.pages import software as software_page
 from suyuan.portals.problem import Refused
-from suyuan.portals.site import Site, site_of
+from suyuan.portals.site import TURN, Site, site_of
 from suyuan.portals.watch import Watch
 from suyuan.portals.webhooks import Courier
 from suyuan.storage.refusals import JournalRefusal
@@ -298,6 +299,7 @@ def application(node: Node) -> ASGIApp:
     relay = relaying.Relaying(site)
     beside = {"relay": relay.tell_standing, "register": relay.register}
     control = Control(site, {"copy": copy_journal, "defer": force_deferral, "retry": retry_kept, **beside})
+    asked = Once(FolderTurn(node.folder / f"{TURN}.control"), [control])
     watch = Watch(live)
 
     @asynccontextmanager
@@ -306,13 +308,13 @@ def application(node: Node) -> ASGIApp:
         await site.start()
         await live.start()
         await checks.start()
-        await control.start()
+        await asked.start()
         await watch.start()
         await site.lead()
         try:
             yield
         finally:
-            await control.stop()
+            await asked.stop()
             await watch.stop()
             await checks.stop()
             await site.lead_no_more()

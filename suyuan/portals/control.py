@@ -7,7 +7,6 @@ import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +36,10 @@ Operation = Callable[[Site, Mapping[str, Any]], Awaitable[Given]]
 
 
 class Control:
-    """The door of one server. Who may open the folder's files may use it; nobody else can reach it."""
+    """The door of one folder: of several servers one has it. Who may open the folder's files may use it, nobody else.
+
+    Runs once (`portals.once`): `start` is called by who has the turn of the folder, and by nobody beside it.
+    """
 
     def __init__(self, site: Site, operations: Mapping[str, Operation]) -> None:
         self.site = site
@@ -45,19 +47,19 @@ class Control:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen, unless another server of this folder does already."""
+        """Listen; what lies at the place is of a server that is gone."""
         folder = self.site.node.folder
         for left in folder.glob(f"{COPY}*"):
             if time.time() - left.stat().st_mtime > LEFT_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
         opened = await asyncio.to_thread(_listening, folder)
-        if opened is not None:
-            self._server = await asyncio.start_unix_server(self._serve, sock=opened, limit=REQUEST_BYTES_MAX)
+        self._server = await asyncio.start_unix_server(self._serve, sock=opened, limit=REQUEST_BYTES_MAX)
 
     async def stop(self) -> None:
         """Hear nobody any more."""
         if self._server is not None:
             self._server.close()
+            self._server = None
             (self.site.node.folder / SOCKET).unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,16 +116,17 @@ async def retry_kept(site: Site, asked: Mapping[str, Any]) -> Given:
     return Given({"words": words})
 
 
-def _listening(folder: Path) -> socket.socket | None:
-    """A socket on which nobody listens yet."""
-    with suppress(OSError), _connected(folder):
-        return None
-    (folder / SOCKET).unlink(missing_ok=True)  # of a server that was killed
+def _listening(folder: Path) -> socket.socket:
+    (folder / SOCKET).unlink(missing_ok=True)
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _short(folder) as path:
-        opened.bind(path)
-    (folder / SOCKET).chmod(0o600)
-    opened.listen(16)
+    try:
+        with _short(folder) as path:
+            opened.bind(path)
+        (folder / SOCKET).chmod(0o600)
+        opened.listen(16)
+    except OSError:
+        opened.close()
+        raise
     return opened
 
 
