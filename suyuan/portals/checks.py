@@ -14,7 +14,6 @@ from suyuan.portals.site import Site
 KEPT = "citizen_checks"
 """The single value under which the tables keep them: day → outcome → count."""
 KEEP_EVERY = 10.0
-SAMPLE = "suyuan_citizen_checks_total"
 
 Days = dict[str, dict[str, int]]
 
@@ -50,12 +49,7 @@ class Checks:
 
     def take(self) -> None:
         """Take over what the server's own figures have counted since."""
-        news = Counter[str]()
-        figures = self.site.figures.registry
-        for metric in figures.collect():
-            for sample in metric.samples:
-                if sample.name == SAMPLE:
-                    news[sample.labels["outcome"]] = int(sample.value)
+        news = self.site.figures.checks.copy()
         fresh = news - self._taken
         self._taken = news
         if fresh:

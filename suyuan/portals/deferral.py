@@ -16,6 +16,7 @@ from suyuan.formats.keeping import packed_document, unpacked_document
 from suyuan.intake import take_together, upload_of
 from suyuan.node import Node
 from suyuan.portals.failing import is_poison, is_store_down
+from suyuan.portals.figures import highest, summed
 from suyuan.portals.problem import Refused
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 from suyuan.storage.inbox import Inbox, InboxFull, waiting_in
@@ -70,6 +71,7 @@ class Deferral:
         self._replaying = threading.Lock()
         self._names: dict[bytes, tuple[str, str]] = {}
         """(institution, msgid) of what waited at the last look, by the beginning of its seal, like no other."""
+        self._figures: list[tuple[Gauge, Callable[[], float]]] = []
         self._looking: asyncio.Task[None] | None = None
         self._looked_for_left = 0.0
         self.idle: Callable[[], bool] = lambda: True
@@ -106,13 +108,22 @@ class Deferral:
         return msgspec.msgpack.decode(self.node.privacy.unseal(sealed), type=_Entry)
 
     def observe(self, registry: CollectorRegistry) -> None:
-        """Tell the figures."""
-        laid = Gauge("suyuan_uploads_deferred", "Uploads laid aside until the store is back.", registry=registry)
-        laid.set_function(lambda: self.waiting)
-        state = Gauge("suyuan_store_deferring", "1 while uploads are laid aside.", registry=registry)
-        state.set_function(lambda: float(bool(self.reason)))
-        kept = Gauge("suyuan_quarantined", "Messages on which our own code failed.", registry=registry)
-        kept.set_function(lambda: self.node.quarantined()[0])
+        """Be among the figures."""
+        laid = summed("suyuan_uploads_deferred", "Uploads laid aside until the store is back.", registry)
+        state = highest("suyuan_store_deferring", "1 while uploads are laid aside.", registry)
+        kept = highest("suyuan_quarantined", "Messages on which our own code failed.", registry)
+        self._figures = [
+            (laid, lambda: self.waiting),
+            (state, lambda: bool(self.reason)),
+            (kept, lambda: self.node.quarantined()[0]),
+        ]
+        for gauge, ask in self._figures:
+            gauge.set_function(ask)
+
+    def tell(self) -> None:
+        """Note the figures for the other server processes."""
+        for gauge, ask in self._figures:
+            gauge.set(ask())
 
     # Beginning and ending
 

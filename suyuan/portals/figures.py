@@ -5,7 +5,7 @@ from collections import Counter as Count
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from suyuan.formats.document import Document, Outcome
@@ -15,6 +15,9 @@ from suyuan.settlement.claim import ClaimVerdict
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder in which several server processes keep their figures, so that any of them tells the sum of all."""
+PLACE = "SUYUAN_FIGURES_PLACE"
+"""Names the place of this process among them. Who is started in the place of one that has died goes on counting where
+that one ended: nothing is lost, and no file stays behind for each of the dead."""
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LAG_SECONDS = (*SECONDS, 60, 600)
@@ -25,6 +28,8 @@ class Figures:
     """Counters of one server process. No label names a person, an institution or a code."""
 
     def __init__(self) -> None:
+        if SHARED in os.environ and (place := os.environ.get(PLACE)):
+            values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]  # as below
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "suyuan_requests", "Requests by route and status.", ["route", "status"], registry=registry
@@ -51,7 +56,7 @@ class Figures:
             "suyuan_citizen_checks", "Citizens' questions by outcome.", ["outcome"], registry=registry
         )
         self.checks: Count[str] = Count()
-        """Citizens' questions of this process alone, by outcome."""
+        """Citizens' questions of this process alone, by outcome, and of none that was in its place before."""
         self._refusals = Counter("suyuan_refusals", "Requests turned away, by error.", ["error"], registry=registry)
         self.alert_lag = Histogram(
             "suyuan_alert_lag_seconds", "From a scan's arrival to its alert being listed.", buckets=LAG_SECONDS,
@@ -61,18 +66,18 @@ class Figures:
             "suyuan_uploads_waiting", "Uploads in line, by lane.", ["lane"], registry=registry,
             multiprocess_mode="livesum",
         )  # fmt: skip
-        self.oldest = _highest("suyuan_oldest_waiting_seconds", "Age of the oldest upload not yet answered.", registry)
-        self.unready = _highest("suyuan_unready", "1 where a process cannot take uploads now.", registry)
-        self.lists_stand = _highest("suyuan_lists_stand", "1 where the lists do not follow the journal.", registry)
-        self.flagged = _highest(
+        self.oldest = highest("suyuan_oldest_waiting_seconds", "Age of the oldest upload not yet answered.", registry)
+        self.unready = highest("suyuan_unready", "1 where a process cannot take uploads now.", registry)
+        self.lists_stand = highest("suyuan_lists_stand", "1 where the lists do not follow the journal.", registry)
+        self.flagged = highest(
             "suyuan_software_flagged",
             "Versions of scanner software whose alert rate is far above the others'.",
             registry,
         )
-        self.streams = _sum("suyuan_streams", "Open streams of alerts.", registry)
-        self.memory = _sum("suyuan_memory_bytes", "Memory in use.", registry)
-        self.files = _sum("suyuan_open_files", "Open files and connections.", registry)
-        self.threads = _sum("suyuan_threads", "Threads.", registry)
+        self.streams = summed("suyuan_streams", "Open streams of alerts.", registry)
+        self.memory = summed("suyuan_memory_bytes", "Memory in use.", registry)
+        self.files = summed("suyuan_open_files", "Open files and connections.", registry)
+        self.threads = summed("suyuan_threads", "Threads.", registry)
 
     def request(self, route: str, lane: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the pattern of the URL, never the URL itself."""
@@ -133,9 +138,9 @@ class Figures:
         return generate_latest(together)
 
 
-def forget(folder: Path, process: int) -> None:
-    """Leave out the gauges of a server process that has ended; what it counted still counts."""
-    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # as above
+def forget(folder: Path, place: str) -> None:
+    """Leave out the gauges of the server process that has ended in this place; what it counted still counts."""
+    mark_process_dead(place, str(folder))  # type: ignore[no-untyped-call]  # as above
 
 
 def used_by(process: int | str) -> tuple[int, int, int]:
@@ -149,11 +154,13 @@ def used_by(process: int | str) -> tuple[int, int, int]:
         return 0, 0, 0
 
 
-def _highest(name: str, words: str, registry: CollectorRegistry) -> Gauge:
+def highest(name: str, words: str, registry: CollectorRegistry) -> Gauge:
+    """A gauge of which the worst of all server processes is told."""
     return Gauge(name, words, registry=registry, multiprocess_mode="livemax")
 
 
-def _sum(name: str, words: str, registry: CollectorRegistry) -> Gauge:
+def summed(name: str, words: str, registry: CollectorRegistry) -> Gauge:
+    """A gauge that adds up over all server processes."""
     return Gauge(name, words, registry=registry, multiprocess_mode="livesum")
 
 

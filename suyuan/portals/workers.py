@@ -26,6 +26,8 @@ PAUSE_FIRST, PAUSE_MAX = 0.5, 30.0
 STOP_SECONDS = GRACE + 15
 """What is not over so long after it was told to stop is killed; what it had acknowledged is stored."""
 FIGURES = "PROMETHEUS_MULTIPROC_DIR"
+FIGURES_PLACE = "SUYUAN_FIGURES_PLACE"
+"""Both as in `figures`, which this process loads only where somebody died."""
 
 Command = Callable[[int, int], list[str]]
 """The command of a worker, for the number of its listening socket and that of the pipe which ends with the parent."""
@@ -74,7 +76,10 @@ def serve_together(command: Command, sockets: list[socket.socket]) -> None:
     lifeline, held = os.pipe()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: stopping.set())
-    workers = [_Worker(command(one.fileno(), lifeline), (one.fileno(), lifeline), figures) for one in sockets]
+    workers = [
+        _Worker(command(one.fileno(), lifeline), (one.fileno(), lifeline), figures, f"{place}")
+        for place, one in enumerate(sockets)
+    ]
     try:
         while not stopping.wait(LOOK_EVERY):
             for worker in workers:
@@ -93,10 +98,11 @@ def serve_together(command: Command, sockets: list[socket.socket]) -> None:
 class _Worker:
     """One place among the workers, and the process that has it now."""
 
-    def __init__(self, command: list[str], passed: tuple[int, ...], figures: str) -> None:
+    def __init__(self, command: list[str], passed: tuple[int, ...], figures: str, place: str) -> None:
         self._command = command
         self._passed = passed
         self._figures = figures
+        self._place = place
         self._log = structlog.get_logger("suyuan")
         self._pause = PAUSE_FIRST
         self._start_at = 0.0
@@ -106,7 +112,9 @@ class _Worker:
     def _start(self) -> None:
         self._begun = time.monotonic()
         self._process = subprocess.Popen(  # noqa: S603  our own
-            self._command, pass_fds=self._passed, env={**os.environ, FIGURES: self._figures}
+            self._command,
+            pass_fds=self._passed,
+            env={**os.environ, FIGURES: self._figures, FIGURES_PLACE: self._place},
         )
 
     def _start_again(self) -> None:
@@ -128,7 +136,7 @@ class _Worker:
             return
         from suyuan.portals.figures import forget  # noqa: PLC0415  only where somebody died
 
-        forget(Path(self._figures), self._process.pid)
+        forget(Path(self._figures), self._place)
         self._log.warning("worker ended", process=self._process.pid, code=code)
         young = time.monotonic() - self._begun < LIVED_SECONDS
         self._pause = min(self._pause * 2, PAUSE_MAX) if young else PAUSE_FIRST

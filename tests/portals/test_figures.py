@@ -11,9 +11,12 @@ import httpx
 import pytest
 from live_watch import moment, new_code
 from portal import Portal, eventually
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from story import HOSPITAL_A, PHARMACY_P
 
 from suyuan.portals.figures import SHARED, Figures, forget, used_by
+from suyuan.portals.workers import _Worker
 
 
 def told(text: str) -> dict[str, float]:
@@ -87,7 +90,7 @@ def test_any_of_several_processes_tells_the_sum_of_all_and_forgets_the_lines_of_
         assert both["suyuan_oldest_waiting_seconds"] == 7
         workers[0].kill()
         workers[0].wait()
-        forget(tmp_path, workers[0].pid)
+        forget(tmp_path, str(workers[0].pid))
         left = told(_asked_apart(environment))
         assert left['suyuan_refusals_total{error="busy"}'] == 2
         assert left['suyuan_uploads_waiting{lane="counter"}'] == 3
@@ -96,6 +99,51 @@ def test_any_of_several_processes_tells_the_sum_of_all_and_forgets_the_lines_of_
         for worker in workers:
             worker.kill()
             worker.communicate()
+
+
+COUNTING = """
+import time
+from suyuan.portals.figures import Figures
+figures = Figures()
+figures.refused("busy")
+figures.request("/livez", "query", 200, 0.001)
+figures.watched({"counter": 3}, 7.0)
+time.sleep(600)
+"""
+
+
+def test_a_worker_in_the_place_of_a_killed_one_goes_on_counting_and_no_file_stays_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suyuan.portals.workers.PAUSE_FIRST", 0.0)
+    monkeypatch.setattr("suyuan.portals.workers.PAUSE_MAX", 0.0)
+    worker = _Worker([sys.executable, "-c", COUNTING], (), str(tmp_path), "3")
+
+    def counted() -> dict[str, float]:
+        together = CollectorRegistry()
+        MultiProcessCollector(together, str(tmp_path))  # type: ignore[no-untyped-call]  # the library has no types here
+        return told(generate_latest(together).decode())
+
+    def started() -> bool:
+        worker.look()
+        return worker._process is not None
+
+    files = set[str]()
+    for times in (1, 2, 3):
+        assert eventually(lambda times=times: counted().get('suyuan_refusals_total{error="busy"}') == times)
+        assert eventually(lambda: counted().get('suyuan_uploads_waiting{lane="counter"}') == 3)
+        assert eventually(lambda times=times: counted().get('suyuan_request_seconds_count{lane="query"}') == times)
+        files = files or {one.name for one in tmp_path.iterdir()}
+        assert {one.name for one in tmp_path.iterdir()} == files
+        process = worker._process
+        assert process is not None
+        process.kill()
+        process.wait()
+        worker.look()
+        assert 'suyuan_uploads_waiting{lane="counter"}' not in counted(), "its lines are gone with it"
+        assert counted()['suyuan_refusals_total{error="busy"}'] == times, "what it counted is not"
+        if times < 3:
+            eventually(started)
 
 
 def _started(workers: list[subprocess.Popen[str]], environment: dict[str, str]) -> subprocess.Popen[str]:

@@ -166,7 +166,7 @@ def test_a_worker_that_the_system_cannot_start_now_is_started_later_and_ends_not
     monkeypatch.setattr("suyuan.portals.workers.PAUSE_FIRST", 0.0)
     monkeypatch.setattr("suyuan.portals.workers.PAUSE_MAX", 0.0)
     came = tmp_path / "came"
-    worker = _Worker([sys.executable, "-c", ""], (), str(tmp_path))
+    worker = _Worker([sys.executable, "-c", ""], (), str(tmp_path), "0")
     worker._command = [str(tmp_path / "no such program")]
 
     def started() -> bool:
