@@ -1,5 +1,6 @@
 """`suyuan relay`: which provinces belong to this nation, and how the relay of a node stands."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +85,30 @@ def status(
         ]
         print_table(("province", "name", "slices taken", "entries for it", "last heard"), rows)
     return 1 if standing.get("failure") else 0
+
+
+@app.command(name="recover")
+def recover(*, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's name
+    """Let this node speak for its province from now on: fetch from the nation what its record lacks, and go on.
+
+    For a province that was restored, copied or moved: stop its server and any other node of it before.
+    """
+    from suyuan.relay.link import Post, Unreachable  # noqa: PLC0415  costs a second of the start
+    from suyuan.relay.province import Province as Relayed  # noqa: PLC0415  likewise
+    from suyuan.relay.province import Stopped  # noqa: PLC0415  likewise
+    from suyuan.relay.recovery import Recovery  # noqa: PLC0415  likewise
+    from suyuan.relay.station import link_of  # noqa: PLC0415  likewise
+
+    with Node.open_existing(dir) as node:
+        if not node.settings.nation:
+            raise NodeUnusable(f"the node in {dir} belongs to no nation: set nation, nation_key and province")
+        with closing(Post(node.settings.nation)) as post:
+            try:
+                fetched = Recovery(Relayed(node, link_of(node, post))).recover()
+            except (Stopped, Unreachable) as refusal:
+                raise NodeUnusable(str(refusal)) from refusal
+        say(f"{fetched} facts were fetched; this node speaks for the province {node.settings.province} from now on")
+    return 0
 
 
 def _made(folder: Path, secrets: Path) -> bytes:

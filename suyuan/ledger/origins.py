@@ -44,15 +44,23 @@ class Known:
     def find(self, origin: str) -> int:
         """The sequence here of the event with this origin; 0 where there is none."""
         found = self._numbers.get(origin)
-        if found is None and not self._complete:
-            self._numbers |= {event.origin: event.sequence for event in self._history.events if event.origin}
-            self._complete = True
+        if found is None:
+            self._read_all()
             found = self._numbers.get(origin)
         return found or 0
 
     def last(self, province: str) -> int:
-        """The highest sequence in that province among the latest events; 0 where none of them is from there."""
+        """The highest sequence in that province; 0 where none of the events is from there."""
+        if province not in self._last:
+            self._read_all()
         return self._last.get(province, 0)
+
+    def _read_all(self) -> None:
+        if not self._complete:
+            self._complete = True
+            for event in self._history.events:
+                if event.origin:
+                    self._note(event.origin, event.sequence)
 
     def add(self, origin: str) -> int:
         """Count one more event; answers its sequence."""

@@ -53,13 +53,21 @@ class Link:
     """Speaks for one province. Any number of threads may use it."""
 
     def __init__(
-        self, post: Callable[[bytes, float], bytes], province: str, signer: Signer, nation_key: bytes, ledger: Ledger
+        self,
+        post: Callable[[bytes, float], bytes],
+        province: str,
+        signer: Signer,
+        nation_key: bytes,
+        ledger: Ledger,
+        *,
+        speaker: str = "",
     ) -> None:
         self._post = post
         self._province = province
         self._signer = signer
         self._nation_key = nation_key
         self._clock = ledger.clock
+        self._speaker = speaker
 
     def call(self, what: What, body: bytes, timeout: float = TIMEOUT) -> Answer:
         """Ask, and see who answers.
@@ -74,6 +82,7 @@ class Link:
             what=what,
             at=self._clock(),
             content="",
+            speaker=self._speaker,
         )
         question = written(self._signer, head, body)
         return self._proven(self._post(question, timeout), read(question).mark)

@@ -12,7 +12,7 @@ PROTOCOL = 1
 BODY_BYTES_MAX = 7_000_000
 """Less than a server takes at once (setting `body_bytes_max`)."""
 
-What = Literal["state", "slice", "down", "boxes", "catalogue"]
+What = Literal["state", "slice", "down", "boxes", "catalogue", "lost", "recover"]
 
 
 class Unreadable(Exception):  # noqa: N818  the reader's word for it
@@ -32,6 +32,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """µs UTC by the sender's clock."""
     content: str
     """SHA-256 of the body, hexadecimal."""
+    speaker: str = ""
+    """Which of the sender's nodes says it (`speaker.py`); empty for the nation."""
     answers: str = ""
     """Hash of the head that this answers; empty for a question."""
 

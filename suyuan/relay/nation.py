@@ -27,6 +27,8 @@ from suyuan.relay.slices import EVENTS_MAX, PACKED_LEVEL, Slice, read_events, re
 
 CLOCKS_APART = 600_000_000
 """µs by which the clocks of two nodes may differ before questions are refused."""
+LOST_PAGES = 50
+"""Pages of the feed that one question of a restored province reads where nothing of that province is in them."""
 BOXES_MAX = 5_000
 """Boxes of one question; a claim has at most some hundreds."""
 _STAYING = frozenset({"relayed", "reported"})
@@ -205,7 +207,11 @@ class Nation:
             return Answer(state=self.take_slice(head.sender, message))
         if abs(head.at - self.node.ledger.clock()) > CLOCKS_APART:
             raise Refusal("clock", "the clocks of the two nodes are more than ten minutes apart: set them")
+        return self._answer_at_once(head, message)
+
+    def _answer_at_once(self, head: Head, message: Message) -> Answer:
         if head.what == "state":
+            _check_speaker(self._last_slice(head.sender), head)
             return Answer(state=self.state(head.sender))
         if head.what == "down":
             return self.down(head.sender, _value(message.body, int))
@@ -213,14 +219,21 @@ class Nation:
             return self.boxes(head.sender, _value(message.body, list[str]))
         if head.what == "catalogue":
             return self.catalogue()
+        if head.what == "lost":
+            return self.lost(head.sender, *_value(message.body, tuple[str, bool]))
+        if head.what == "recover":
+            return Answer(state=self.hear_anew(message))
         raise Refusal("unknown", f"this node knows no request {head.what!r}")
 
     # Up
 
     def state(self, province: str) -> State:
         """Where a province stands."""
-        history = self.node.journal.fetch([slices_key(province)])[slices_key(province)]
-        return self._state_after(province, last_of(history))
+        return self._state_after(province, self._last_slice(province))
+
+    def _last_slice(self, province: str) -> Event | None:
+        key = slices_key(province)
+        return last_of(self.node.journal.fetch([key])[key])
 
     def _state_after(self, province: str, slice_taken: Event | None) -> State:
         last: dict[str, Any] = slice_taken.detail if slice_taken is not None else {}
@@ -240,7 +253,7 @@ class Nation:
         """Take the next slice; one that was taken before changes nothing.
 
         Raises:
-            Refusal: it is not the next, or what it holds does not follow what was sent before.
+            Refusal: it is not the next, what it holds does not follow what was sent before, or another node speaks.
         """
         one, digest = read_slice(message.body), content_of(message.body)
         if one.events > EVENTS_MAX:
@@ -253,6 +266,7 @@ class Nation:
             "position": one.position,
             "last": one.last,
             "events": one.events,
+            "speaker": message.head.speaker,
             "head": message.signed.hex(),
             "signature": message.signature.hex(),
             **({"beyond": told.beyond} if told.beyond else {}),
@@ -260,6 +274,7 @@ class Nation:
 
         def decide(books: Books) -> State:
             last = books.last(key)
+            _check_speaker(last, message.head)
             if _is_next(last, one, digest):
                 before = last.detail["position"] if last is not None else ""
                 _adopt(books, province, told.events)
@@ -267,6 +282,72 @@ class Nation:
             return self._state_after(province, books.last(key))
 
         return self.node.ledger.transact({key, *(event.key for event in told.events)}, decide)
+
+    # Up again, from a record that was restored
+
+    def lost(self, province: str, after: str, slices_only: bool) -> Answer:  # noqa: FBT001  as it comes in a message
+        """What a province has told, from a place in this node's feed on, each fact as it was written there.
+
+        With it the records of its slices, or these alone. `last` is where to go on, `number` 0 at the end.
+
+        Raises:
+            Refusal: there is no such place.
+        """
+        key = slices_key(province)
+        position, read = bytes.fromhex(after) or None, 0
+        for _ in range(LOST_PAGES):
+            events, position = self._since(position)
+            read += len(events)
+            told = [
+                event for event in events if event.key == key or (province_of(event) == province and not slices_only)
+            ]
+            if told or not events:
+                break
+        packed, size = _packed(self._as_shipped(told))
+        return Answer(events=packed, size=size, last=(position or b"").hex(), number=read)
+
+    def _since(self, position: bytes | None) -> tuple[list[Event], bytes]:
+        try:
+            return self.node.journal.since(position, EVENTS_MAX)
+        except ValueError as error:
+            raise Refusal("place", f"the nation was restored meanwhile: begin again ({error})") from error
+
+    def _as_shipped(self, told: list[Event]) -> Iterator[Event]:
+        referring = {event.key for event in told if event.relates or event.corrects or event.joins}
+        histories = self.node.ledger.read(referring)
+        for event in told:
+            known = as_told(event, histories.get(event.key, [])) if event.origin else event
+            yield msgspec.structs.replace(known, origin="")
+
+    def hear_anew(self, message: Message) -> State:
+        """Hear the node that speaks instead of the one so far, and go on where it says that its record agrees.
+
+        Raises:
+            Refusal: more was shipped since it has looked.
+        """
+        head, key = message.head, slices_key(message.head.sender)
+        seen, position, before, ended, events = _value(message.body, tuple[str, str, str, str, int])
+
+        def decide(books: Books) -> State:
+            last = books.last(key)
+            if (last.detail["hash"] if last is not None else "") != seen:
+                raise Refusal("moved_on", "the other node of this province still ships: stop it, and begin again")
+            if last is not None:
+                detail = {
+                    **{name: last.detail[name] for name in ("number", "hash")},
+                    "position": position,
+                    "before": before,
+                    "last": ended,
+                    "events": events,
+                    "speaker": head.speaker,
+                    "recovered": True,
+                    "head": message.signed.hex(),
+                    "signature": message.signature.hex(),
+                }
+                books.add(key, "relayed", actor=head.sender, detail=detail)
+            return self._state_after(head.sender, books.last(key))
+
+        return self.node.ledger.transact({key}, decide)
 
     # Down
 
@@ -378,6 +459,23 @@ def _value(body: bytes, kind: Any) -> Any:  # noqa: ANN401  as asked for
         raise Unreadable(f"the body of the message cannot be read: {error}") from error
 
 
+def _check_speaker(last: Event | None, head: Head) -> None:
+    """See that it is the node which shipped last that speaks; the first one to ship begins.
+
+    Raises:
+        Refusal: it is another one.
+    """
+    speaker = last.detail.get("speaker", "") if last is not None else ""
+    if speaker and head.speaker != speaker:
+        raise Refusal(
+            "speaker",
+            f"another node has spoken as the province {head.sender} so far, and this one is no continuation of it but "
+            "a copy, a restored one or one that was moved: nothing of it is taken. If the other one still runs, stop "
+            "this one. If this one is to go on in its place, stop the other one for good, stop this one, and run "
+            "`suyuan relay recover` here before it is started again",
+        )
+
+
 def _is_next(last: Event | None, one: Slice, digest: str) -> bool:
     """Whether a slice is the next; false for the last one again.
 
@@ -395,10 +493,10 @@ def _is_next(last: Event | None, one: Slice, digest: str) -> bool:
 
 
 def _adopt(books: Books, province: str, events: list[Event]) -> None:
-    """File a province's events under the next sequences of their keys, in order.
+    """File a province's events under the next sequences of their keys, in order; what is known already is passed over.
 
     Raises:
-        Refusal: one of them does not follow the province's last one of its key.
+        Refusal: one of them does not follow the province's last one of its key, or takes the place of another.
     """
     known: dict[str, Known] = {}
     for event in events:
@@ -408,9 +506,14 @@ def _adopt(books: Books, province: str, events: list[Event]) -> None:
         one = known.get(key)
         if one is None:
             one = known[key] = Known(books.histories[key])
-        last = one.last(province)
+        last, origin = one.last(province), origin_of(province, event.sequence)
+        if event.sequence <= last and (here := one.find(origin)):
+            # A restored province ships from where it is sure on.
+            if books.past(key)[here - 1].id != event.id:
+                raise Refusal("gap", f"another fact than the {event.sequence} of {key} was told before")
+            continue
         # The first of an alert may have come from here; all other keys of a province are its own from 1 on.
         if last and event.sequence != last + 1 and not key.startswith(alert_key("")):
             raise Refusal("gap", f"an event has the sequence {event.sequence} where {last + 1} follows")
-        told = msgspec.structs.replace(event, origin=origin_of(province, event.sequence))
+        told = msgspec.structs.replace(event, origin=origin)
         books.write(adopted(key, one, told))

@@ -39,7 +39,10 @@ class Stopped(Exception):  # noqa: N818  the operator's word for it
 
 
 class Restored(Stopped):
-    """The nation has what this journal has no more. What comes down is taken all the same: recalls wait for nobody."""
+    """The nation has what this journal has no more, or hears another node of this province.
+
+    What comes down is taken all the same: recalls wait for nobody.
+    """
 
 
 class _Pending(NamedTuple):
@@ -219,11 +222,7 @@ class Province:
     def _connect(self) -> State:
         """Ask where this province stands, and go on from there."""
         state = self._granted(self.link.ask("state"))
-        if state.mark != person_mark(self.node):
-            raise Stopped(
-                "this node names persons otherwise than the nation does: it was not made with secrets from "
-                "`suyuan relay register --secrets`, and cannot be joined to it"
-            )
+        self._check_persons(state)
         pending = self._pending
         if pending is not None and state.hash == pending.hash:
             self._acknowledged(pending, state)  # it had been taken; only the answer was lost
@@ -233,29 +232,61 @@ class Province:
         self._state = state
         return state
 
+    def _check_persons(self, state: State) -> None:
+        if state.mark != person_mark(self.node):
+            raise Stopped(
+                "this node names persons otherwise than the nation does: it was not made with secrets from "
+                "`suyuan relay register --secrets`, and cannot be joined to it"
+            )
+
     def _feed_from(self, state: State) -> Feed:
         """The feed after what the nation has, once it is seen that this journal is the one which that came from."""
-        if state.number and not self._checked and not self._still_has(state):
+        if state.number and not self._checked and not self.still_has(state):
             raise Restored(
                 f"the nation has {state.number} slices of this province, and this journal is not the one they came "
-                "from: it was restored from an older copy. Restore a later one"
+                "from: it was restored from an older copy. Stop its server, and run `suyuan relay recover`: that "
+                "fetches from the nation what is lacking here. Until then boxes that were paid meanwhile are not known"
             )
         self._checked, self._behind = True, state.hash
         return Feed(self.node, state.position)
 
-    def _still_has(self, state: State) -> bool:
+    def still_has(self, state: State) -> bool:
         """Whether the last slice ends here with the event that it ended with when it was sent."""
         try:
             sent = Feed(self.node, state.before).take(state.events)
             Feed(self.node, state.position).peek()
         except (ValueError, msgspec.MsgspecError):
             return False
-        return [event.id for event in sent[-1:]] == [state.last]
+        return [event.id for event in sent[-1:]] == [state.last] * bool(state.last)
+
+    def stand(self) -> State:
+        """What the nation has of this province, whichever node told it.
+
+        Raises:
+            Unreachable: it did not answer.
+            Stopped: this node cannot be of that province.
+        """
+        answer = self.link.ask("state")
+        if answer.state is None or answer.refused not in {"", "speaker"}:
+            raise Stopped(answer.words)
+        self._check_persons(answer.state)
+        return answer.state
+
+    def speak(self, state: State, known: State) -> None:
+        """Be heard from now on instead of any other node, and ship from behind a slice that is here for certain.
+
+        Raises:
+            Stopped: another node has shipped since the state was asked for.
+        """
+        place = (state.hash, known.position, known.before, known.last, known.events)
+        self._granted(self.link.ask("recover", place))
 
     def _granted(self, answer: Answer) -> State:
         if answer.refused in {"out_of_order", "taken"}:
             self._lose_place()
             raise Again(answer.words)
+        if answer.refused == "speaker":
+            raise Restored(answer.words)
         if answer.refused or answer.state is None:
             raise Stopped(answer.words or "the nation gave no answer")
         return answer.state
@@ -272,6 +303,13 @@ class Province:
             self._connect()
         return self._take_waiting()
 
+    def take_all(self, state: State) -> None:
+        """Take all that waits, whether or not anything may be shipped."""
+        self._behind = state.hash
+        while self._take_waiting():
+            pass
+        self._lose_place()
+
     def _take_waiting(self) -> bool:
         journal = self.node.journal
         last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
@@ -283,7 +321,7 @@ class Province:
             self._lose_place()
         entry = last.detail.get("entry", "") if last is not None else ""
         if state.down < number or (entry and answer.before is not None and answer.before != entry):
-            self._take_anew()
+            self.take_anew()
             return True
         taken = self._file(answer) if answer.number > number else 0
         self.standing.taken += taken
@@ -291,7 +329,7 @@ class Province:
         self._share(state)
         return self._state is None or state.down > answer.number or taken > 0
 
-    def _take_anew(self) -> None:
+    def take_anew(self) -> None:
         """Take all that waits from the first entry on: the nation was restored, and its numbers mean other entries now.
 
         What was taken before is known by its origin, and is not stored twice.
@@ -325,7 +363,10 @@ class Province:
             for claim, sequence, found in answer.rechecked:
                 word = "conflict" if found else "sound"
                 detail = {"filled": [], "rechecked": word, "alerts": found}
-                if not any(event.corrects == sequence and event.detail == detail for event in books.past(claim)):
+                # Not where the claim was lost, and is not recovered yet: this would take its place.
+                if books.next_sequence(claim) > sequence and not any(
+                    event.corrects == sequence and event.detail == detail for event in books.past(claim)
+                ):
                     books.add(claim, "corrected", corrects=sequence, detail=detail)
             count = len(books.events)
             books.add(FROM_NATION, "relayed", detail={"number": answer.number, "entry": answer.last})

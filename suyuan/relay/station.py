@@ -17,6 +17,7 @@ from suyuan.relay.link import Link, Post, Unreachable
 from suyuan.relay.messages import Unreadable
 from suyuan.relay.nation import Nation, provinces_of
 from suyuan.relay.province import Again, Province, Standing, Stopped
+from suyuan.relay.speaker import speaker_of
 
 IDLE = 0.5
 """Seconds between two looks where nothing was to be done."""
@@ -148,7 +149,8 @@ class Station:
 def link_of(node: Node, post: Callable[[bytes, float], bytes]) -> Link:
     """The link of a province to its nation."""
     settings = node.settings
-    return Link(post, settings.province, node.signer, bytes.fromhex(settings.nation_key), node.ledger)
+    nation_key = bytes.fromhex(settings.nation_key)
+    return Link(post, settings.province, node.signer, nation_key, node.ledger, speaker=speaker_of(node))
 
 
 def standing_of(node: Node, station: Station | None = None) -> dict[str, Any]:

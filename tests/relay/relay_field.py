@@ -33,7 +33,7 @@ __all__ = ["HERE", "HOSPITAL_A", "HOSPITAL_FAR", "MAKER", "THERE", "Field", "Pla
 class Place:
     """One node, and who sends to it."""
 
-    def __init__(self, folder: Path, clock: Callable[[], int], settings: str = "") -> None:
+    def __init__(self, folder: Path, clock: Callable[[], int], settings: str = "", upload: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "secrets.json").exists():
             place_secrets(folder, PERSON_KEY + bytes(16) + Signer.new().seed)
@@ -42,7 +42,7 @@ class Place:
         if not self.node.catalogue.content.parties:
             self.node.tables.save_catalogue(catalogue())
             self.node.reload_catalogue()
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(upload)
 
     def events(self, prefix: str = "") -> list[Event]:
         """Every fact in order of arrival, of keys that begin so."""
@@ -156,8 +156,12 @@ class Field:
     def connect(self, name: str) -> None:
         """A relay that has just been started."""
         place = self.places[name]
-        self.relays[name] = Province(place.node, link_of(place.node, self.carry))
+        self.relays[name] = self.relay_of(place)
         place.node.ask_nation(Asking(link_of(place.node, self.carry)))
+
+    def relay_of(self, place: Place) -> Province:
+        """What ships and takes for a node."""
+        return Province(place.node, link_of(place.node, self.carry))
 
     def carry(self, question: bytes, _: float) -> bytes:
         """Hand a question over, and its answer back."""

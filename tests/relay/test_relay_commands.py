@@ -1,17 +1,20 @@
 """Registering a province and asking how the relay stands, of a node at rest and of one that is being served."""
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
-from story import catalogue
+from story import HOSPITAL_A, catalogue
 
 from suyuan.node import Node
 from suyuan.relay.nation import provinces_of
-from suyuan.simulation.federation import Federation
+from suyuan.simulation.federation import Federation, free_ports, send
+from suyuan.simulation.union import differences
 
 
 def suyuan(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +38,64 @@ def test_a_province_gets_secrets_that_name_persons_as_the_nation_does(tmp_path: 
     assert "is not empty" in again.stderr
     wrong = suyuan("relay", "register", "44", "--key", "xyz", "--dir", str(folder))
     assert (wrong.returncode, "64 hexadecimal digits" in wrong.stderr) == (3, True)
+
+
+def test_a_node_recovers_only_from_a_nation_that_it_belongs_to_and_that_answers(tmp_path: Path) -> None:
+    with Node.open(tmp_path / "44"):
+        pass
+    alone = suyuan("relay", "recover", "--dir", str(tmp_path / "44"))
+    assert (alone.returncode, "belongs to no nation" in alone.stderr) == (3, True)
+    [port] = free_ports(1)
+    joined = f'province = "44"\nnation = "http://127.0.0.1:{port}"\nnation_key = "{"ab" * 32}"\n'
+    (tmp_path / "44" / "suyuan.toml").write_text(joined, encoding="utf-8")
+    away = suyuan("relay", "recover", "--dir", str(tmp_path / "44"))
+    assert (away.returncode, "no answer from" in away.stderr) == (3, True)
+
+
+def sale(number: int) -> bytes:
+    row = {
+        "med_list_codg": "",
+        "fixmedins_hilist_id": "1",
+        "fixmedins_bchno": f"B{number}",
+        "psn_no": f"person {number}",
+        "sel_retn_cnt": "1",
+        "sel_retn_time": "2026-03-09 10:00:00",
+        "drugtracinfo": [{"drug_trac_codg": f"8234567{number:013d}"}],
+    }
+    head = {"infno": "3505", "msgid": f"{HOSPITAL_A}{number:018d}", "insuplc_admdvs": "440100", "infver": "V1.0"}
+    return json.dumps({**head, "fixmedins_code": HOSPITAL_A, "input": {"selinfo": row}}).encode()
+
+
+@pytest.mark.slow
+def test_a_served_province_that_was_restored_says_so_and_is_recovered_by_one_command(tmp_path: Path) -> None:
+    with Federation(tmp_path, ["44"], catalogue()) as federation, httpx.Client(timeout=20) as client:
+        member = federation.provinces["44"]
+        assert send(client, member, sale(1), HOSPITAL_A, "nhsa").json()["infcode"] in (0, "0")
+        assert federation.settle_down(60)
+        member.stop()
+        shutil.copytree(member.folder, tmp_path / "older")
+        member.start()
+        for number in range(2, 6):
+            assert send(client, member, sale(number), HOSPITAL_A, "nhsa").json()["infcode"] in (0, "0")
+        assert federation.settle_down(60)
+        member.stop()
+        lost = len(member.events())
+        shutil.rmtree(member.folder)
+        (tmp_path / "older").rename(member.folder)
+        member.start()
+        while not (standing := member.standing() or {}).get("failure"):
+            time.sleep(0.1)
+        assert "suyuan relay recover" in standing["failure"]
+        served = suyuan("relay", "recover", "--dir", str(member.folder))
+        assert served.returncode == 3, "the server has the folder"
+        member.stop()
+        done = suyuan("relay", "recover", "--dir", str(member.folder))
+        assert (done.returncode, "facts were fetched" in done.stdout) == (0, True), done.stderr
+        assert len(member.events()) >= lost
+        member.start()
+        assert send(client, member, sale(6), HOSPITAL_A, "nhsa").json()["infcode"] in (0, "0")
+        assert federation.settle_down(60)
+    assert differences({"44": member.events()}, federation.nation.events()) == []
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from suyuan.relay.messages import Head, Message, Unreadable, read, written
 from suyuan.relay.nation import Answer, Stranger, end_key, register
 from suyuan.relay.province import Again, Stopped
 from suyuan.relay.slices import Slice
+from suyuan.relay.speaker import speaker_of
 from suyuan.simulation.union import differences, untold
 
 
@@ -142,7 +143,8 @@ def test_what_waits_is_listed_in_entries_of_bounded_size(field: Field, monkeypat
 
 def head_of(field: Field, what: str) -> Head:
     """The head of a question of a province to its nation."""
-    return Head(sender=HERE, recipient=field.center.node.signer.public.hex(), what=what, at=field.now, content="")
+    nation_key, speaker = field.center.node.signer.public.hex(), speaker_of(field.places[HERE].node)
+    return Head(sender=HERE, recipient=nation_key, what=what, at=field.now, content="", speaker=speaker)
 
 
 def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:

@@ -70,7 +70,7 @@ class Far:
         """
         if self._relay is None or self._server is not server:
             self._server = server  # another process of the province: it knows only what is stored
-            link = Link(self._post, PROVINCE, server.node.signer, self._key, server.node.ledger)
+            link = Link(self._post, PROVINCE, server.node.signer, self._key, server.node.ledger, speaker=PROVINCE)
             self._relay = Province(server.node, link)
         try:
             return self._relay.step()

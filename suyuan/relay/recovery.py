@@ -1,0 +1,132 @@
+"""Recovery: a province whose record was restored from an older copy gets from the nation what it had told it."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from suyuan.ledger.events import Event, decoder, encoder
+from suyuan.ledger.keys import is_beside
+from suyuan.ledger.ledger import Books
+from suyuan.relay.filing import slices_key
+from suyuan.relay.nation import State
+from suyuan.relay.province import Province, Stopped, events_in
+
+CONFLICTS_SHOWN = 5
+
+
+class _Page(NamedTuple):
+    """What a province has told the nation, of one part of the nation's feed."""
+
+    after: str
+    """Where that part begins."""
+    events: list[Event]
+    slices: list[Event]
+
+
+class Recovery:
+    """Brings the record of a province up to what its nation has. No server of the province may run meanwhile."""
+
+    def __init__(self, province: Province) -> None:
+        self._province = province
+        self._node = province.node
+
+    def recover(self) -> int:
+        """Fetch what this record lacks, and speak for the province from now on; answers how many facts were fetched.
+
+        Cut off anywhere it is begun again, and finds what it has done.
+
+        Raises:
+            Unreachable: the nation did not answer.
+            Stopped: facts were written here since which take the places of others. Nothing was fetched.
+        """
+        province = self._province
+        state = province.stand()
+        # An alert that came from the nation is the first of its history: what was said of it here follows it.
+        province.take_all(state)
+        begin, known = self._place()
+        conflicts = sorted({key for page in self._pages(begin) for key in self._conflicts(page.events)})
+        if conflicts:
+            raise Stopped(
+                f"since this record was restored, facts were written under {len(conflicts)} keys under which the "
+                f"nation has others ({', '.join(conflicts[:CONFLICTS_SHOWN])}): the two cannot both be the next. "
+                "Restore the copy again into a new folder, run `suyuan relay recover` there before its server is "
+                "started, and have what was uploaded here since sent again"
+            )
+        fetched = sum(self._append(page.events) for page in self._pages(begin))
+        province.speak(state, known)
+        # What came down before and could not be filed, because its claim was not here, is taken once more.
+        province.take_anew()
+        province.take_all(state)
+        return fetched
+
+    def _place(self) -> tuple[str, State]:
+        """Behind which slice something may be lacking: the last one that this record has, and where it stands."""
+        begin, known = "", State()
+        for page in self._pages("", slices_only=True):
+            for record in page.slices:
+                taken = msgspec.convert(record.detail, State)
+                if not record.detail.get("recovered") and self._province.still_has(taken):
+                    begin, known = page.after, taken
+        return begin, known
+
+    def _pages(self, after: str, *, slices_only: bool = False) -> Iterator[_Page]:
+        key = slices_key(self._node.settings.province)
+        while True:
+            answer = self._province.link.ask("lost", (after, slices_only))
+            if answer.refused:
+                raise Stopped(answer.words)
+            if not answer.number:
+                return
+            told = list(events_in(answer))
+            slices = [event for event in told if event.key == key]
+            beyond = {one: more for record in slices for one, more in record.detail.get("beyond", ())}
+            own = [_as_written(event, beyond.get(event.id, [])) for event in told if not is_beside(event.key)]
+            yield _Page(after, own, slices)
+            after = answer.last
+
+    def _conflicts(self, events: Iterable[Event]) -> Iterator[str]:
+        """The keys that have another fact in the place of one of these."""
+        events = list(events)
+        here = self._node.ledger.read({event.key for event in events})
+        for event in events:
+            past = here[event.key]
+            if event.sequence <= len(past) and past[event.sequence - 1].id != event.id:
+                yield event.key
+
+    def _append(self, events: list[Event]) -> int:
+        """Write what is not here yet, each in its place, in one append; answers how many."""
+
+        def decide(books: Books) -> int:
+            for event in events:
+                following = books.next_sequence(event.key)
+                if event.sequence > following:
+                    raise Stopped(
+                        f"the nation has no fact {following} of {event.key}, and one after it: tell its keeper"
+                    )
+                if event.sequence == following:
+                    books.write(event)
+            return len(books.events)
+
+        written: int = self._node.ledger.transact({event.key for event in events}, decide)
+        if conflicts := sorted(set(self._conflicts(events))):
+            raise Stopped(
+                f"somebody wrote {conflicts[0]} meanwhile: stop the servers of this province, and begin again"
+            )
+        return written
+
+
+def _as_written(event: Event, beyond: list[object]) -> Event:
+    """A fact as this node had written it, also where the nation does not know such facts yet.
+
+    Raises:
+        Stopped: this program does not know it either.
+    """
+    try:
+        if event.kind == "relayed":
+            return decoder.decode(msgspec.msgpack.encode(event.detail["event"]))
+        if beyond:
+            return decoder.decode(msgspec.msgpack.encode([*msgspec.msgpack.decode(encoder.encode(event)), *beyond]))
+    except msgspec.ValidationError as error:
+        raise Stopped(f"the nation has a fact that a newer program wrote here ({error}): use that program") from error
+    return event

@@ -1,0 +1,228 @@
+"""A province that was copied or restored: one node speaks for it, and what was lost comes back from the nation."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Place
+
+from suyuan.ledger.events import Event
+from suyuan.relay import nation, province
+from suyuan.relay.link import Unreachable
+from suyuan.relay.province import Stopped
+from suyuan.relay.recovery import Recovery
+from suyuan.relay.speaker import speaker_of
+from suyuan.simulation.union import differences, untold
+
+
+@pytest.fixture
+def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
+    # Small slices, so that there are many of them.
+    monkeypatch.setattr(province, "EVENTS_MAX", 7)
+    monkeypatch.setattr(nation, "EVENTS_MAX", 7)
+    made = Field(tmp_path)
+    yield made
+    made.close()
+
+
+def box(number: int) -> str:
+    return f"8234567{number:013d}"
+
+
+def copied(place: Place, goal: Path) -> Path:
+    """All of a node's folder, as who copies files does, while it runs."""
+    left_out = shutil.ignore_patterns("journal", "*.sqlite*")
+    shutil.copytree(place.node.folder, goal, ignore=left_out)
+    place.node.journal.copy(goal / "journal")
+    return goal
+
+
+def go_on_with(field: Field, folder: Path) -> Place:
+    """The province's node is lost, and another folder is opened in its place."""
+    field.places[HERE].node.close()
+    field.places[HERE] = place = Place(folder, field.clock, upload=1000)
+    field.connect(HERE)
+    return place
+
+
+def faults(field: Field) -> list[str]:
+    plain = {name: [msgspec.structs.asdict(event) for event in place.events()] for name, place in field.places.items()}
+    at_nation = [msgspec.structs.asdict(event) for event in field.center.events()]
+    return differences(plain, at_nation) + untold(plain, at_nation)
+
+
+def own(place: Place) -> list[Event]:
+    return [event for event in place.events() if not event.origin and not event.key.startswith("relay:")]
+
+
+def test_a_copy_beside_its_original_is_heard_by_nobody_and_the_original_goes_on(field: Field, tmp_path: Path) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copy = Place(copied(here, tmp_path / "copy"), field.clock, upload=1000)
+    assert speaker_of(copy.node) == speaker_of(copy.node) != speaker_of(here.node)
+    second = field.relay_of(copy)
+    # It is the first to have something new, and still not the one who speaks.
+    copy.settle(HOSPITAL_A, box(2), order="O2")
+    before = len(field.center.events())
+    with pytest.raises(Stopped, match="suyuan relay recover"):
+        second.step()
+    assert len(field.center.events()) == before
+    assert here.settle(HOSPITAL_A, box(3), order="O3").verdict == "pay"
+    field.settle_down()
+    assert faults(field) == []
+    # Begun again in its own folder, the original is the same.
+    here.node.close()
+    field.places[HERE] = here = Place(tmp_path / HERE, field.clock, upload=2000)
+    field.connect(HERE)
+    assert here.settle(HOSPITAL_A, box(4), order="O4").verdict == "pay"
+    field.settle_down()
+    assert faults(field) == []
+    # What the copy is told it takes all the same: a recall holds there too.
+    assert field.center.table(MAKER, "hold_set", {"code": box(9), "scope": "code", "reason": "recall"}) == ["accepted"]
+    field.settle_down()
+    with pytest.raises(Stopped, match="another node has spoken"):
+        second.step()
+    assert [event.kind for event in copy.history(f"elsewhere:trace20:{box(9)}")] == ["hold_set"]
+    copy.node.close()
+
+
+def test_a_copy_that_takes_the_place_of_its_original_says_so_and_the_original_is_refused(
+    field: Field, tmp_path: Path
+) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    original, relay = here, field.relays[HERE]
+    field.places[HERE] = moved = Place(copied(here, tmp_path / "moved"), field.clock, upload=1000)
+    field.connect(HERE)
+    assert Recovery(field.relays[HERE]).recover() == 0
+    moved.settle(HOSPITAL_A, box(2), order="O2")
+    field.settle_down()
+    assert faults(field) == []
+    original.settle(HOSPITAL_A, box(3), order="O3")
+    with pytest.raises(Stopped, match="another node has spoken"):
+        relay.step()
+    assert faults(field) == []
+    original.node.close()
+
+
+def lose(field: Field, tmp_path: Path) -> list[Event]:
+    """Much happens after a copy was made: sales, undone ones, a repeat across the border that is told, orders."""
+    here, there = field.places[HERE], field.places[THERE]
+    first = here.settle(HOSPITAL_A, box(1))
+    here.settle(HOSPITAL_A, box(2), order="O2")
+    field.settle_down()
+    copied(here, tmp_path / "older")
+    here.cancel(HOSPITAL_A, first.settlement)
+    here.sell(HOSPITAL_A, box(3))
+    here.table(MAKER, "hold_set", {"code": box(4), "scope": "code", "reason": "recall"})
+    field.cut = lambda _: None
+    here.settle(HOSPITAL_A, box(5), order="O5")
+    there.settle(HOSPITAL_FAR, box(5), person="person 2")
+    there.settle(HOSPITAL_FAR, box(2), order="O9", person="person 9")
+    field.cut = None
+    field.settle_down()
+    here.sell(HOSPITAL_A, box(6), batch="B6")
+    here.sell(HOSPITAL_A, box(6), batch="B7", person="person 7")
+    field.settle_down()
+    return own(here)
+
+
+def test_a_province_restored_from_an_older_copy_gets_back_what_it_lost_once_and_goes_on(
+    field: Field, tmp_path: Path
+) -> None:
+    lost = lose(field, tmp_path)
+    here = go_on_with(field, tmp_path / "older")
+    had = own(here)
+    assert lost[: len(had)] == had
+    with pytest.raises(Stopped, match="suyuan relay recover"):
+        field.relays[HERE].step()
+    assert Recovery(field.relays[HERE]).recover() == len(lost) - len(had)
+    assert own(here) == lost
+    field.settle_down()
+    assert faults(field) == []
+    # A box that was paid in the lost time is not paid again, and a repeat of what was lost finds itself.
+    assert here.settle(HOSPITAL_A, box(5), order="O8", person="person 3").verdict == "refuse"
+    assert here.settle(HOSPITAL_A, box(7), order="O7").verdict == "pay"
+    field.settle_down()
+    assert faults(field) == []
+    # Once more, with nothing lacking; and then from the copy that is still older.
+    assert Recovery(field.relays[HERE]).recover() == 0
+    field.settle_down()
+    assert faults(field) == []
+
+
+def test_facts_written_since_the_restore_under_other_keys_are_shipped_beside_those_that_come_back(
+    field: Field, tmp_path: Path
+) -> None:
+    lost = lose(field, tmp_path)
+    here = go_on_with(field, tmp_path / "older")
+    had = len(own(here))
+    assert here.settle(HOSPITAL_A, box(8), order="O80").verdict == "pay"
+    new = own(here)[had:]
+    assert Recovery(field.relays[HERE]).recover() == len(lost) - had
+    assert own(here) == [*lost[:had], *new, *lost[had:]]
+    field.settle_down()
+    # The nation has the new facts behind the lost ones; nothing twice.
+    told = [event for event in field.center.events() if event.origin.startswith(f"{HERE}/")]
+    assert [event.id for event in told] == [event.id for event in (*lost, *new)]
+
+
+def test_facts_that_take_the_places_of_lost_ones_are_named_and_nothing_is_changed(field: Field, tmp_path: Path) -> None:
+    lose(field, tmp_path)
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path / "older", again)
+    here = go_on_with(field, tmp_path / "older")
+    here.sell(HOSPITAL_A, box(3), person="person 8")
+    before, at_nation = own(here), field.center.events()
+    with pytest.raises(Stopped, match=rf"under 2 keys .*{box(3)}.* Restore the copy again"):
+        Recovery(field.relays[HERE]).recover()
+    assert (own(here), field.center.events()) == (before, at_nation)
+    # As the words say.
+    go_on_with(field, again)
+    assert Recovery(field.relays[HERE]).recover() > 0
+    field.settle_down()
+    assert faults(field) == []
+
+
+def test_a_recovery_that_is_cut_off_anywhere_is_begun_again_and_finds_what_it_has_done(
+    field: Field, tmp_path: Path
+) -> None:
+    lost = lose(field, tmp_path)
+    here = go_on_with(field, tmp_path / "older")
+
+    def cut_after(questions: int) -> Callable[[bytes], bytes | None]:
+        left = iter(range(questions))
+        return lambda question: question if next(left, None) is not None else None
+
+    for questions in range(1, 200, 2):
+        field.cut = cut_after(questions)
+        field.connect(HERE)
+        try:
+            Recovery(field.relays[HERE]).recover()
+            break
+        except Unreachable:
+            assert own(here) == lost[: len(own(here))]
+    field.cut = None
+    assert own(here) == lost
+    field.settle_down()
+    assert faults(field) == []
+
+
+def test_a_restored_province_whose_original_still_ships_does_not_take_its_place(field: Field, tmp_path: Path) -> None:
+    original, relay = field.places[HERE], field.relays[HERE]
+    original.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copy = Place(copied(original, tmp_path / "copy"), field.clock, upload=1000)
+    second = field.relay_of(copy)
+    state = second.stand()
+    original.settle(HOSPITAL_A, box(2), order="O2")
+    relay.step()
+    with pytest.raises(Stopped, match="still ships"):
+        second.speak(state, nation.State())
+    field.settle_down()
+    assert faults(field) == []
+    copy.node.close()
