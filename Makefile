@@ -8,6 +8,9 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip --disable-pip-version-check install --quiet
 WORKERS ?= 2
 
+# Compiled code is kept, whatever the shell says: tests start the program by the hundred.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check slow spark docs lock clean
@@ -25,10 +28,12 @@ help:
 demo: $(VENV)/run.stamp
 	@$(RUN) -m suyuan demo $(ARGS)
 
-# The gate stands on the three rooms that decide about money; a report costs nothing once the tests have run.
-# A file stays with one worker, so that its server and its browser are started once.
+LAYOUT := tests/test_tidy.py tests/test_docs.py
+
+# The gate stands on the three rooms that decide about money; tests far from them run untraced (tests/conftest.py).
+# A file stays with one worker, so that its server and its browser are started once. What `check` runs is not run twice.
 test: $(VENV)/dev.stamp
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" \
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(addprefix --ignore=,$(LAYOUT)) \
 		--cov=suyuan/codes --cov=suyuan/ledger --cov=suyuan/settlement --cov-branch \
 		--cov-report=term:skip-covered --cov-fail-under=95
 
@@ -36,7 +41,7 @@ check: $(VENV)/dev.stamp
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
-	@$(RUN) -m pytest tests/test_tidy.py tests/test_docs.py
+	@$(RUN) -m pytest $(LAYOUT)
 
 slow: $(VENV)/dev.stamp
 	@$(RUN) -m pytest -n $(WORKERS) -m slow

@@ -43,7 +43,8 @@ class PostgresServer:
         if SERVER_USER:
             _let_through(folder)
             subprocess.run(["chown", SERVER_USER, folder], check=True)
-        self._run("initdb", "-D", str(folder / "data"), "-U", "suyuan", "-A", "trust", "-E", "UTF8", "--no-locale")
+        options = ("-U", "suyuan", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")  # nothing is in it yet
+        self._run("initdb", "-D", str(folder / "data"), *options)
 
     def address(self, database: str = "postgres") -> str:
         """How a program reaches a database of this server."""

@@ -134,17 +134,20 @@ class TestFeed:
         put(journal, run(BOX, 2, 2))
 
 
-def test_another_server_is_noticed_while_somebody_still_waits_for_the_one_before(
-    database: str, postgres_server: PostgresServer
-) -> None:
-    connections = Connections(database)
-    with connections.one():
-        postgres_server.kill()
-        postgres_server.start()
-        assert connections.losses == 0
+def test_another_server_is_noticed_while_somebody_still_waits_for_the_one_before(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path / "postgres")  # the shared one would first recover the databases of all tests
+    server.start()
+    connections = Connections(server.address())
+    try:
         with connections.one():
-            assert connections.losses == 1, "what was seen at the one before is not believed of this one"
-    connections.close("It is over.")
+            server.kill()
+            server.start()
+            assert connections.losses == 0
+            with connections.one():
+                assert connections.losses == 1, "what was seen at the one before is not believed of this one"
+    finally:
+        connections.close("It is over.")
+        server.kill()
 
 
 class TestManyProcesses:
