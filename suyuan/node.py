@@ -330,11 +330,13 @@ class Node:
 
         Raises:
             CheckpointRefused: the record contradicts what was signed before.
+            KeptElsewhere: by another host of the same database, which keeps the record.
         """
         lines = [segment.line for segment in self.lake.segments()]
         if self.settings.database and lines:
             from suyuan.proof.checkpoints import agreed  # noqa: PLC0415  few commands ask for it
 
+            self.checkpoints.check(lines)  # first: what was lost or altered here is no other host's doing
             # Other hosts have lakes of their own, cut elsewhere: what any of them has signed holds for all.
             self.tables.change_value(self._signed, lambda last: agreed(last, lines))
         return self.checkpoints.sign(lines, self._hands(), self.ledger.clock())

@@ -42,11 +42,16 @@ def seal(
         before = node.lake.manifest()
         sealed = node.lake.seal(workers=workers, say=lambda events: warn(f"… {events:,} events are sealed"))
         after = node.lake.manifest()
-        _sign(node)
+        signed = _sign(node)
     if sealed is None:
         warn("another process is sealing at this moment")
         return FINDINGS
-    told = {"sealed": sealed, "segments": len(after.segments) - len(before.segments), "events": after.events}
+    told = {
+        "sealed": sealed,
+        "segments": len(after.segments) - len(before.segments),
+        "events": after.events,
+        "signed": signed,
+    }
     if format == "json":
         print_json(told)
     else:
@@ -171,14 +176,15 @@ def mend(*, dir: Folder = DEFAULT_FOLDER, format: Format = "table") -> int:  # n
     return FINDINGS if found else FINE
 
 
-def _sign(node: Node) -> None:
+def _sign(node: Node) -> bool:
     """Sign what is sealed; where another host keeps the signed record, this lake is for questions alone."""
-    from suyuan.proof.checkpoints import CheckpointRefused  # noqa: PLC0415  only here
+    from suyuan.proof.checkpoints import KeptElsewhere  # noqa: PLC0415  only here
 
     try:
-        node.checkpoint()
-    except CheckpointRefused as refusal:
-        warn(f"sealed, and not signed: {refusal}")
+        return node.checkpoint() is not None
+    except KeptElsewhere as refusal:
+        warn(f"sealed for questions, and not signed: {refusal}")
+        return False
 
 
 def _lake(folder: Path) -> "Lake":

@@ -28,6 +28,10 @@ class CheckpointRefused(Exception):  # noqa: N818  the reader's word for it
     """No checkpoint can be signed or read; the words say why and what to do."""
 
 
+class KeptElsewhere(CheckpointRefused):
+    """Another host of the same database keeps the signed record; nothing is wrong with either."""
+
+
 class Hand(NamedTuple):
     """One key that signs checkpoints."""
 
@@ -86,17 +90,26 @@ class Checkpoints:
         """
         if not segments:
             return None
-        hashes, last = [segment.hash for segment in segments], self.latest()
-        if last is not None:
-            self._check_grown(last, hashes)
-            if last.segments == len(hashes):
-                return last
+        hashes, last = [segment.hash for segment in segments], self.check(segments)
+        if last is not None and last.segments == len(hashes):
+            return last
         events = segments[-1].first + segments[-1].events
         time = max(_iso(now), last.time) if last is not None else _iso(now)  # a clock may have been put back
         text = checkpoint_text(self.origin, len(hashes), root_of(hashes), events, hashes[-1], time)
         note = signed(text, self.origin, hands)
         self._keep(len(hashes), note)
         return self.read(len(hashes))
+
+    def check(self, segments: Sequence[Segment]) -> Checkpoint | None:
+        """The last checkpoint, from which the record has only grown; None before the first.
+
+        Raises:
+            CheckpointRefused: as for `sign`.
+        """
+        last = self.latest()
+        if last is not None:
+            self._check_grown(last, [segment.hash for segment in segments])
+        return last
 
     def _check_grown(self, last: Checkpoint, hashes: Sequence[bytes]) -> None:
         """A node never signs two records that contradict each other."""
@@ -139,13 +152,13 @@ def agreed(last: str, segments: Sequence[Segment]) -> str:
     """What is signed next, as `<segments> <root in Base64>`, if it goes on from what was signed last (or nothing was).
 
     Raises:
-        CheckpointRefused: it does not.
+        KeptElsewhere: it does not.
     """
     hashes = [segment.hash for segment in segments]
     if last:
         size, _, root = last.partition(" ")
         if int(size) > len(hashes) or _encoded(root_of(hashes[: int(size)])) != root:
-            raise CheckpointRefused(
+            raise KeptElsewhere(
                 "another host of this database has signed another record: it keeps the lake and the checkpoints. Seal "
                 "there, or bring its folders lake and checkpoints here, from it or from a backup"
             )

@@ -1,5 +1,6 @@
 """Hosts on one database: one keeps the sealed record, and no two ever sign what contradicts; keys follow each other."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import psycopg
 import pytest
 from proven_node import PHARMACY, Clock, key, opened, sealed_node, sell
 
+from suyuan.cli import run
 from suyuan.node import SECRETS, Node, rotate_sign_key
 from suyuan.proof.checkpoints import CheckpointRefused
 from suyuan.proof.verifier import ED25519, Key, ProofWrong, verify_file
@@ -49,6 +51,26 @@ def test_of_two_hosts_one_signs_and_the_other_says_where_the_record_is(database:
             assert signed is not None
             assert signed.segments == 3
         assert not one.keeps_record()
+
+
+def test_a_host_that_does_not_keep_the_record_seals_for_questions_and_says_so(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with host(tmp_path / "one", database) as one:
+        sell(one, 1, 2)
+    seal = ["lake", "seal", "--workers", "0", "--format", "json", "--dir"]
+    assert run([*seal, str(tmp_path / "one")]) == 0
+    assert json.loads(capsys.readouterr().out)["signed"]
+    with host(tmp_path / "two", database, tmp_path / "one") as two:
+        sell(two, 3)
+    assert run([*seal, str(tmp_path / "two")]) == 0
+    told = capsys.readouterr()
+    assert not json.loads(told.out)["signed"]
+    assert json.loads(told.out)["sealed"] > 0
+    assert "sealed for questions, and not signed: another host of this database" in told.err
+    shutil.rmtree(tmp_path / "one" / "lake")  # what the keeper itself has lost is something else
+    assert run([*seal, str(tmp_path / "one")]) == 3
+    assert "another host" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
