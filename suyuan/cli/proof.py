@@ -69,22 +69,22 @@ def _prove(node: "Node", code: str, out: Path | None, *, whole: str, every: bool
             if len(whole.strip()) < REASON_MIN:
                 raise cyclopts.ValidationError(msg="say with --whole why the events are opened, in some words")
             node.audit.append("read.proof", code, whole.strip())
-        file, _, waiting = prove_all(node.ledger, node.catalogue, node.prover, code, whole=bool(whole))
-        kept_back = altered = 0
+        found = prove_all(node.ledger, node.catalogue, node.prover, code, whole=bool(whole))
     else:
         found = prove_sales(node.ledger, node.catalogue, node.prover, node.promise, code)
-        file, waiting, kept_back, altered = found.file, found.waiting, found.kept_back, found.altered
+    altered, waiting, kept_back = found.altered, found.waiting, found.kept_back
     if altered:
         warn(f"{altered} ALTERED 被改动: no longer what was sealed; nothing is signed for it: suyuan verify --node")
     if waiting:
         warn(f"{waiting} not sealed yet 尚未封存: promised only; run `suyuan lake seal`, or wait for the next sealing")
     if kept_back:
         warn(f"{kept_back} kept back 不公开: the proof would tell a place that citizens are not told")
-    if not file:
+    if not found.file:
         if not waiting and not kept_back and not altered:
             warn("nothing to prove 无可证明: no sale of this code is recorded")
         return 1
-    return _written(file, out)
+    _written(found.file, out)
+    return 1 if altered else 0
 
 
 def _growth(node: "Node", since: Path) -> bytes:

@@ -20,7 +20,7 @@ class ProvenSales(NamedTuple):
     file: bytes
     """The proof file; empty where nothing can be proven yet."""
     proven: int
-    """Sales in the file."""
+    """Sales (or events, where all were asked for) in the file."""
     waiting: int
     """Sales that the next sealing will take in: the file holds a signed promise of each."""
     kept_back: int
@@ -64,10 +64,8 @@ def prove_sales(ledger: Ledger, catalogue: Catalogue, prover: Prover, promise: P
     return ProvenSales(file, proven, waiting, kept_back, checkpoint, altered)
 
 
-def prove_all(
-    ledger: Ledger, catalogue: Catalogue, prover: Prover, text: str, *, whole: bool
-) -> tuple[bytes, int, int]:
-    """The proof of every event of a code, for who may know it all; how many it holds, and how many are not sealed.
+def prove_all(ledger: Ledger, catalogue: Catalogue, prover: Prover, text: str, *, whole: bool) -> ProvenSales:
+    """The proof of every event of a code, for who may know it all; of what is not sealed yet nothing is promised.
 
     `whole` opens each of them: the file then holds pseudonyms, prices and references.
     """
@@ -75,10 +73,10 @@ def prove_all(
     checkpoint = prover.checkpoints.latest()
     events = [event for key in keys for event in histories[key]]
     found = [place for event in events if (place := _place(prover, event, checkpoint)) is not None]
-    if checkpoint is None or not found:
-        return b"", 0, len(events)
-    file = prover.proof(found, checkpoint, open_places=True, open_whole=whole)
-    return file, len(found), len(events) - len(found)
+    altered = sum(prover.is_altered(event) for event in events)
+    waiting = len(events) - len(found) - altered
+    file = prover.proof(found, checkpoint, open_places=True, open_whole=whole) if found else b""
+    return ProvenSales(file, len(found), waiting, 0, checkpoint, altered)
 
 
 def _place(prover: Prover, event: Event, checkpoint: Checkpoint | None) -> Place | None:

@@ -20,11 +20,12 @@ from proven_node import (
     sealed_node,
 )
 
+from suyuan.cli import run
 from suyuan.lake.manifest import write_manifest
 from suyuan.lake.segment import file_hash
 from suyuan.lake.verification import Checked, checkpoint_faults
 from suyuan.ledger.events import Event
-from suyuan.lookup.proven import prove_sales
+from suyuan.lookup.proven import prove_all, prove_sales
 from suyuan.proof.verifier import ED25519, Key
 
 
@@ -145,6 +146,23 @@ def test_nothing_is_signed_for_a_sale_that_is_no_longer_what_was_sealed(folder: 
     assert (altered.file, altered.altered, altered.waiting) == (b"", 1, 0)
     assert (whole.proven, whole.altered) == (1, 0)
     assert (waiting.waiting, waiting.altered) == (1, 0)
+
+
+def test_of_every_event_of_a_code_the_altered_are_told_apart_from_those_not_sealed_yet(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_history(folder, key(8), b"P44010000001", b"P44010000002")
+    with opened(folder) as node:
+        altered, whole, waiting = (
+            prove_all(node.ledger, node.catalogue, node.prover, code(number), whole=False) for number in (8, 9, 31)
+        )
+    assert (altered.file, altered.altered, altered.waiting) == (b"", 1, 0)
+    assert (whole.proven, whole.altered, whole.waiting) == (1, 0, 0)
+    assert (waiting.file, waiting.altered, waiting.waiting) == (b"", 0, 1)
+    assert run(["proof", code(8), "--all", "--dir", str(folder)]) == 1
+    told = capsys.readouterr().err
+    assert "1 ALTERED" in told
+    assert "not sealed yet" not in told
 
 
 def test_a_sealed_message_that_was_altered_or_exchanged_is_named(folder: Path) -> None:
