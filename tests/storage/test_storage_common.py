@@ -72,3 +72,21 @@ def test_what_tables_acknowledge_is_on_disk_whatever_the_database_would_do(
         with engine.begin() as one:
             assert one.exec_driver_sql("SHOW synchronous_commit").scalar() == used
     engine.dispose()
+
+
+def test_what_is_shared_is_counted_and_changed_whatever_isolation_the_database_would_give(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'".encode())
+    with Tables.open(database) as one, Tables.open(database) as other, ThreadPoolExecutor(8) as threads:
+
+        def work(number: int) -> int:
+            tables = (one, other)[number % 2]
+            tables.use_proof("nonce", str(number), until=100, now=10)
+            tables.change_value("sum", lambda text: str(int(text or 0) + 1))
+            return tables.count("sign_in", "here", 60 * SECOND, SECOND)[0]
+
+        assert sorted(threads.map(work, range(40))) == list(range(1, 41))
+        assert one.meta("sum") == "40"
+        assert one.load_catalogue() == other.load_catalogue(), "which looks at one moment, and leaves nothing behind"
+        assert sorted(threads.map(work, range(40))) == list(range(41, 81))
