@@ -8,7 +8,7 @@ from access_people import PASSWORD, with_people
 from portal import Portal, Visit, axe
 from story import HEAD_OFFICE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = {
     "manager": ["/account", "/account/password"],
@@ -45,7 +45,6 @@ def small(page: Any, least: int) -> list[str]:
 
 @pytest.mark.parametrize("role", PAGES)
 @pytest.mark.parametrize(("language", "elder"), [("zh", "0"), ("en", "0"), ("zh", "1")])
-@pytest.mark.slow
 def test_every_page_of_accounts_is_free_of_faults(
     portal: Portal, browser: Any, role: str, language: str, elder: str
 ) -> None:
@@ -83,7 +82,6 @@ def test_a_person_signs_in_and_out_by_the_keyboard_alone(portal: Portal, browser
     visit.check()
 
 
-@pytest.mark.slow
 def test_a_wrong_password_is_told_and_the_name_stays(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     visit.sign_in("clerk", "one box, two codes")
@@ -92,7 +90,6 @@ def test_a_wrong_password_is_told_and_the_name_stays(portal: Portal, browser: An
     assert axe(visit.page) == []
 
 
-@pytest.mark.slow
 def test_who_looks_after_a_party_makes_a_key_and_a_delegation_and_ends_both(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     page = visit.page
@@ -121,7 +118,6 @@ def test_who_looks_after_a_party_makes_a_key_and_a_delegation_and_ends_both(port
     assert "委托已结束" in page.inner_text("[role=status]")
 
 
-@pytest.mark.slow
 def test_an_account_goes_from_the_request_to_the_first_sign_in(portal: Portal, browser: Any) -> None:
     keeper, officer, person = (Visit(browser, portal) for _ in range(3))
     keeper.sign_in("administrator", PASSWORD)
@@ -149,7 +145,6 @@ def test_an_account_goes_from_the_request_to_the_first_sign_in(portal: Portal, b
     assert "账户已恢复" in keeper.page.inner_text("[role=status]")
 
 
-@pytest.mark.slow
 def test_an_auditor_verifies_the_record_and_notes_its_head(portal: Portal, browser: Any) -> None:
     visit = Visit(browser, portal)
     visit.sign_in("auditor", PASSWORD)

@@ -11,7 +11,7 @@ from portal import axe
 from story import HOSPITAL_A, HOSPITAL_FAR, PHARMACY_P, PHARMACY_Q
 from watch_room import WatchRoom
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOADS = 16
 """A stream that connects in seven loads of eight was once a feed that nobody trusted."""
@@ -46,7 +46,6 @@ def test_an_alert_raised_elsewhere_appears_by_itself(room: WatchRoom, browser: A
     visit.check()
 
 
-@pytest.mark.slow
 def test_the_stream_connects_at_every_load(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     for _ in range(LOADS):
@@ -58,7 +57,6 @@ def test_the_stream_connects_at_every_load(room: WatchRoom, browser: Any) -> Non
     visit.check()
 
 
-@pytest.mark.slow
 def test_a_pause_holds_new_alerts_back_until_it_ends(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     page = visit.page
@@ -74,7 +72,6 @@ def test_a_pause_holds_new_alerts_back_until_it_ends(room: WatchRoom, browser: A
     visit.check()
 
 
-@pytest.mark.slow
 def test_keys_move_open_and_filter_without_a_mouse(room: WatchRoom, browser: Any) -> None:
     for _ in range(2):
         sell_twice(room, HOSPITAL_A, PHARMACY_P)
@@ -99,7 +96,6 @@ def test_keys_move_open_and_filter_without_a_mouse(room: WatchRoom, browser: Any
     visit.check()
 
 
-@pytest.mark.slow
 def test_filters_are_kept_in_the_address_and_saved_under_a_name(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "nation")
     page = visit.page
@@ -129,7 +125,6 @@ def test_filters_are_kept_in_the_address_and_saved_under_a_name(room: WatchRoom,
     visit.check()
 
 
-@pytest.mark.slow
 def test_a_server_that_comes_back_is_found_again_and_nothing_is_missed(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong")
     page = visit.page
@@ -145,7 +140,6 @@ def test_a_server_that_comes_back_is_found_again_and_nothing_is_missed(room: Wat
     assert all("ERR_" in fault for fault in visit.faults), visit.faults
 
 
-@pytest.mark.slow
 def test_the_map_is_drawn_with_the_islands_of_the_south_china_sea(room: WatchRoom, browser: Any) -> None:
     sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "nation")
@@ -176,7 +170,6 @@ def test_the_map_is_drawn_with_the_islands_of_the_south_china_sea(room: WatchRoo
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.slow
 def test_every_page_is_accessible_and_fits_the_screen(room: WatchRoom, browser: Any, width: int) -> None:
     code = sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "guangdong", viewport={"width": width, "height": 800})
@@ -206,7 +199,6 @@ def test_every_page_is_accessible_and_fits_the_screen(room: WatchRoom, browser: 
     visit.check()
 
 
-@pytest.mark.slow
 def test_the_elder_version_is_larger_and_still_fits(room: WatchRoom, browser: Any) -> None:
     visit = room.visit(browser, "guangdong", viewport={"width": 375, "height": 800})
     page = visit.page
@@ -228,7 +220,6 @@ def _check(page: Any, width: int, target: int = 44) -> None:
     assert small == []
 
 
-@pytest.mark.slow
 def test_handling_works_with_the_mouse_and_prints(room: WatchRoom, browser: Any) -> None:
     code = sell_twice(room, HOSPITAL_A, PHARMACY_P)
     visit = room.visit(browser, "guangdong")

@@ -106,7 +106,7 @@ def test_who_may_not_watch_or_asks_nonsense_is_told_so(
 
 
 def test_a_list_turns_its_pages_and_a_feed_can_be_followed(portal: Portal) -> None:
-    codes = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(5)]
+    codes = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(3)]
     with portal.client(INSPECTOR) as inspector:
         eventually(lambda: inspector.get("/api/v1/alerts", params={"code": codes[-1]}).json()["alerts"])
         pages: list[list[Any]] = []
@@ -184,10 +184,10 @@ def test_a_server_with_open_streams_stops_without_waiting_for_them(tmp_path: Pat
 
 
 def test_many_subscribers_are_each_told_everything(portal: Portal) -> None:
-    watchers = [Subscriber(portal, INSPECTOR) for _ in range(20)]
-    with ThreadPoolExecutor(20) as crowd:
+    watchers = [Subscriber(portal, INSPECTOR) for _ in range(8)]
+    with ThreadPoolExecutor(8) as crowd:
         list(crowd.map(Subscriber.__enter__, watchers))
-        codes = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(5)]
+        codes = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(3)]
         for watcher in watchers:
             watcher.await_codes(*codes)
         list(crowd.map(lambda watcher: watcher.__exit__(), watchers))

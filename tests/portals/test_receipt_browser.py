@@ -11,7 +11,7 @@ from portal import Portal, Visit, axe
 from receipt_till import Till
 from story import PHARMACY_P
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GTIN_BOX = "(01)06901234567892(21)SN77"
 
@@ -62,7 +62,6 @@ def test_the_page_proves_what_the_receipt_binds_and_tells_its_boxes_from_others(
     visit.check()
 
 
-@pytest.mark.slow
 def test_an_altered_token_a_cut_one_and_no_token_are_told_apart(till: Till, visit: Visit) -> None:
     box = till.new_box()
     till.sell("S2", box)
@@ -87,7 +86,6 @@ def test_an_altered_token_a_cut_one_and_no_token_are_told_apart(till: Till, visi
     visit.check()
 
 
-@pytest.mark.slow
 def test_a_key_of_another_node_is_not_taken_for_ours(till: Till, visit: Visit, browser: Any, tmp_path: Path) -> None:
     box = till.new_box()
     till.sell("S3", box)
@@ -100,7 +98,6 @@ def test_a_key_of_another_node_is_not_taken_for_ours(till: Till, visit: Visit, b
         away.context.close()
 
 
-@pytest.mark.slow
 def test_a_return_since_is_told_in_words_and_colour(till: Till, visit: Visit) -> None:
     box = till.new_box()
     till.sell("S4", box)
@@ -114,7 +111,6 @@ def test_a_return_since_is_told_in_words_and_colour(till: Till, visit: Visit) ->
     visit.check()
 
 
-@pytest.mark.slow
 def test_without_a_network_and_without_the_server_the_page_still_proves_the_binding(
     browser: Any, tmp_path: Path
 ) -> None:
@@ -147,7 +143,6 @@ def test_without_a_network_and_without_the_server_the_page_still_proves_the_bind
         portal.start()
 
 
-@pytest.mark.slow
 def test_a_browser_without_a_script_gets_the_same_answer_from_the_server(
     till: Till, portal: Portal, browser: Any
 ) -> None:
@@ -167,7 +162,6 @@ def test_a_browser_without_a_script_gets_the_same_answer_from_the_server(
 
 
 @pytest.mark.parametrize("elder", [False, True])
-@pytest.mark.slow
 def test_the_page_keeps_the_numbers_for_ageing_eyes(till: Till, visit: Visit, elder: bool) -> None:  # noqa: FBT001  a parameter of the test
     box = till.new_box()
     till.sell(f"S8{elder}", box)

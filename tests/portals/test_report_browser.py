@@ -17,7 +17,7 @@ from story import PHARMACY_P
 
 from suyuan.codes.barcode import read_codes
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PICTURES = os.environ.get("SUYUAN_PICTURES", "")
 """A folder: screenshots for the docs are written there."""
@@ -116,7 +116,6 @@ def test_a_citizen_reports_from_the_answer_and_follows_it_to_the_agencys_words(
     visit.check()
 
 
-@pytest.mark.slow
 def test_a_form_sent_twice_by_a_nervous_finger_and_again_by_the_way_back_is_one_report(
     portal: Portal, visit: Visit, box: str
 ) -> None:
@@ -141,7 +140,6 @@ def test_a_form_sent_twice_by_a_nervous_finger_and_again_by_the_way_back_is_one_
     visit.check()
 
 
-@pytest.mark.slow
 def test_without_a_script_the_report_gets_its_number_too(portal: Portal, browser: Any, box: str) -> None:
     visit = Visit(browser, portal, java_script_enabled=False)
     page = visit.page
@@ -155,7 +153,6 @@ def test_without_a_script_the_report_gets_its_number_too(portal: Portal, browser
     visit.context.close()
 
 
-@pytest.mark.slow
 def test_what_is_missing_is_told_above_the_form_and_each_word_leads_to_its_field(visit: Visit) -> None:
     page = visit.page
     page.goto("/report")
@@ -169,7 +166,6 @@ def test_what_is_missing_is_told_above_the_form_and_each_word_leads_to_its_field
 
 
 @pytest.mark.parametrize("elder", [False, True])
-@pytest.mark.slow
 def test_form_follow_up_and_sheet_keep_the_numbers_for_ageing_eyes(visit: Visit, box: str, *, elder: bool) -> None:
     page = visit.page
     if elder:
@@ -190,14 +186,12 @@ def test_form_follow_up_and_sheet_keep_the_numbers_for_ageing_eyes(visit: Visit,
     visit.check()
 
 
-@pytest.mark.slow
 def test_every_part_of_the_form_is_reached_by_the_keyboard(visit: Visit, box: str) -> None:
     visit.page.goto(f"/report?code={box}")
     # Tab comes to one button of a group, arrows to the others.
     assert [one for one in unreachable(visit.page) if "radio" not in one] == []
 
 
-@pytest.mark.slow
 def test_the_letter_alone_is_printed(visit: Visit, box: str) -> None:
     page = visit.page
     page.goto(f"/compensation?code={box}")

@@ -17,7 +17,7 @@ from suyuan.ledger.events import Event
 CHINA = timezone(timedelta(hours=8))
 GS = "\x1d"
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -170,7 +170,6 @@ _LOSE_ONE_ANSWER = """() => {
 }"""
 
 
-@pytest.mark.slow
 def test_a_basket_whose_answer_was_lost_is_sent_again_and_changes_nothing(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.page.evaluate(_LOSE_ONE_ANSWER)
@@ -184,7 +183,6 @@ def test_a_basket_whose_answer_was_lost_is_sent_again_and_changes_nothing(desks:
     assert about(desks.facts(), key(1), key(2)) == [(key(1), "received", "accepted"), (key(2), "received", "accepted")]
 
 
-@pytest.mark.slow
 def test_a_session_that_ended_keeps_the_scans_until_somebody_of_the_same_institution_signs_in(
     desks: Desks, browser: Any
 ) -> None:
@@ -209,7 +207,6 @@ def test_a_session_that_ended_keeps_the_scans_until_somebody_of_the_same_institu
     assert [(event.actor, event.key) for event in desks.facts("received")] == [(PHARMACY_P, key(1))]
 
 
-@pytest.mark.slow
 def test_the_last_scan_is_undone_before_it_is_sent_and_after(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     for number in (1, 2, 3):
@@ -229,7 +226,6 @@ def test_the_last_scan_is_undone_before_it_is_sent_and_after(desks: Desks, brows
     ]
 
 
-@pytest.mark.slow
 def test_each_outcome_has_its_word_colour_and_sound(desks: Desks, browser: Any) -> None:
     post(desks, PHARMACY_Q, "sales", _sale(box(5)))
     post(desks, MAKER, "scans", _produced(box(6), "L1", "2020-01-01"))
@@ -267,7 +263,6 @@ def _produced(code: str, lot: str, expiry: str) -> dict[str, Any]:
 CARTON = "00361234500000000016"
 
 
-@pytest.mark.slow
 def test_a_carton_shows_its_boxes_and_a_partial_one_is_received_box_by_box(desks: Desks, browser: Any) -> None:
     packed = [box(number) for number in (11, 12, 13)]
     filled = {"action": "packed", "parent": CARTON, "children": packed, "time": "2026-03-09T08:00:00+08:00"}
@@ -288,7 +283,6 @@ def test_a_carton_shows_its_boxes_and_a_partial_one_is_received_box_by_box(desks
     assert received == [key(11), key(13)]
 
 
-@pytest.mark.slow
 def test_a_refused_box_is_kept_as_evidence_with_its_reason(desks: Desks, browser: Any) -> None:
     post(desks, PHARMACY_Q, "sales", _sale(box(5)))
     desk = Desk(desks, browser, "ann")
@@ -312,7 +306,6 @@ def test_a_refused_box_is_kept_as_evidence_with_its_reason(desks: Desks, browser
     assert told[key(5)].detail == {"reason": "已在其他机构售出"}
 
 
-@pytest.mark.slow
 def test_a_code_to_follow_is_filled_by_handing_the_box_out(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "cai")
     fees = [{"line": "1", "references": {"order": "O2", "visit": "V2"}, "product": WHOLE, "quantity": "1"}]
@@ -344,7 +337,6 @@ def _settlement() -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 def test_a_scan_is_read_whatever_has_the_focus_and_typing_by_hand_is_typing(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.page.fill("#delivery", "DN-1")
@@ -376,7 +368,6 @@ def test_a_scan_is_read_whatever_has_the_focus_and_typing_by_hand_is_typing(desk
     desk.visit.check()
 
 
-@pytest.mark.slow
 def test_the_screen_is_worked_by_keys_alone_and_has_no_fault_that_axe_would_name(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.scan_and_read(box(1))
@@ -398,7 +389,6 @@ def test_the_screen_is_worked_by_keys_alone_and_has_no_fault_that_axe_would_name
     desk.visit.check()
 
 
-@pytest.mark.slow
 def test_what_is_kept_for_the_time_without_a_network_holds_nothing_of_anybody(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.kept()
@@ -417,7 +407,6 @@ def test_what_is_kept_for_the_time_without_a_network_holds_nothing_of_anybody(de
         assert word not in kept
 
 
-@pytest.mark.slow
 def test_the_desk_refuses_what_is_not_its_own(desks: Desks) -> None:
     scan = {"id": "scan-0001", "kind": "received", "code": box(1), "time": "2026-03-09T08:30:00+08:00"}
     with desks.client(PHARMACY_P) as client:
@@ -449,7 +438,6 @@ def test_the_desk_refuses_what_is_not_its_own(desks: Desks) -> None:
         assert result["status"] == "undo_not_found"
 
 
-@pytest.mark.slow
 def test_a_basket_that_was_refused_as_a_whole_waits_for_a_person(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     desk.page.evaluate(_REFUSE_ONE_BASKET)
@@ -473,7 +461,6 @@ _REFUSE_ONE_BASKET = """() => {
 }"""
 
 
-@pytest.mark.slow
 def test_a_box_and_then_its_carton_are_counted_once(desks: Desks, browser: Any) -> None:
     packed = [box(number) for number in (21, 22)]
     filled = {"action": "packed", "parent": CARTON, "children": packed, "time": "2026-03-09T08:00:00+08:00"}
@@ -487,7 +474,6 @@ def test_a_box_and_then_its_carton_are_counted_once(desks: Desks, browser: Any) 
     assert [event.key for event in desks.facts("received")] == [key(21), key(22)]
 
 
-@pytest.mark.slow
 def test_a_device_whose_clock_is_wrong_is_told_so(desks: Desks, browser: Any) -> None:
     desk = Desk(desks, browser, "ann")
     assert not desk.page.is_visible("#clock")
