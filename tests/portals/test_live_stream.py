@@ -73,7 +73,7 @@ def test_a_subscriber_that_comes_again_gets_what_it_missed_once_and_in_order(por
     with Subscriber(portal, INSPECTOR) as inspector:
         first = sell_twice(portal, HOSPITAL_A, PHARMACY_P)
         inspector.await_codes(first)
-    missed = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(3)]
+    missed = [sell_twice(portal, HOSPITAL_A, PHARMACY_P) for _ in range(5)]
     with Subscriber(portal, INSPECTOR, after=inspector.id) as again:
         again.await_codes(*missed)
     assert again.codes == missed
