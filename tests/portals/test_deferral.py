@@ -445,7 +445,8 @@ def test_whichever_of_several_processes_is_asked_tells_the_same_of_what_is_laid_
 
         assert answers(1) == {(404, "outcome_unknown")}
         with Asked(portal.folder, "defer", on=True):
-            eventually(lambda: {sent(1) for _ in range(6)} == {202})
+            eventually(lambda: {sent(9) for _ in range(12)} == {202})  # a moment until both have heard
+        assert sent(1) == 202
         assert answers(1) == {(202, "deferred")}
         assert answers(2) == {(404, "outcome_unknown")}
         with Asked(portal.folder, "defer", on=False):
