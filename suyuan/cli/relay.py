@@ -94,6 +94,7 @@ def recover(*, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's
     For a province that was restored, copied or moved: stop its server and any other node of it before.
     """
     from suyuan.relay.link import Post, Unreachable  # noqa: PLC0415  costs a second of the start
+    from suyuan.relay.messages import Unreadable  # noqa: PLC0415  likewise
     from suyuan.relay.province import Province as Relayed  # noqa: PLC0415  likewise
     from suyuan.relay.province import Stopped  # noqa: PLC0415  likewise
     from suyuan.relay.recovery import Recovery  # noqa: PLC0415  likewise
@@ -105,7 +106,7 @@ def recover(*, dir: Folder = DEFAULT_FOLDER) -> int:  # noqa: A002  the option's
         with closing(Post(node.settings.nation)) as post:
             try:
                 fetched = Recovery(Relayed(node, link_of(node, post))).recover()
-            except (Stopped, Unreachable) as refusal:
+            except (Stopped, Unreachable, Unreadable) as refusal:
                 raise NodeUnusable(str(refusal)) from refusal
         say(f"{fetched} facts were fetched; this node speaks for the province {node.settings.province} from now on")
     return 0

@@ -23,7 +23,7 @@ from suyuan.relay.filing import (
     slices_key,
 )
 from suyuan.relay.messages import PROTOCOL, Head, Message, Unreadable, content_of, written
-from suyuan.relay.slices import EVENTS_MAX, PACKED_LEVEL, Slice, read_events, read_slice
+from suyuan.relay.slices import EVENTS_MAX, PACKED_LEVEL, UNPACKED_BYTES_MAX, Slice, read_events, read_slice
 
 CLOCKS_APART = 600_000_000
 """µs by which the clocks of two nodes may differ before questions are refused."""
@@ -293,24 +293,33 @@ class Nation:
         Raises:
             Refusal: there is no such place.
         """
-        key = slices_key(province)
-        position, read = bytes.fromhex(after) or None, 0
+        most = EVENTS_MAX
+        while True:
+            told, position, read = self._lost_page(
+                province, bytes.fromhex(after) or None, most, slices_only=slices_only
+            )
+            packed, size = _packed(self._as_shipped(told))
+            if size <= UNPACKED_BYTES_MAX or most == 1:
+                return Answer(events=packed, size=size, last=position.hex(), number=read)
+            most //= 2
+
+    def _lost_page(
+        self, province: str, position: bytes | None, most: int, *, slices_only: bool
+    ) -> tuple[list[Event], bytes, int]:
+        """What a province told in the next part of the feed that has any of it, where that ends, and its length."""
+        key, read = slices_key(province), 0
         for _ in range(LOST_PAGES):
-            events, position = self._since(position)
+            try:
+                events, position = self.node.journal.since(position, most)
+            except ValueError as error:
+                raise Refusal("place", f"the nation was restored meanwhile: begin again ({error})") from error
             read += len(events)
             told = [
                 event for event in events if event.key == key or (province_of(event) == province and not slices_only)
             ]
             if told or not events:
                 break
-        packed, size = _packed(self._as_shipped(told))
-        return Answer(events=packed, size=size, last=(position or b"").hex(), number=read)
-
-    def _since(self, position: bytes | None) -> tuple[list[Event], bytes]:
-        try:
-            return self.node.journal.since(position, EVENTS_MAX)
-        except ValueError as error:
-            raise Refusal("place", f"the nation was restored meanwhile: begin again ({error})") from error
+        return told, position or b"", read
 
     def _as_shipped(self, told: list[Event]) -> Iterator[Event]:
         referring = {event.key for event in told if event.relates or event.corrects or event.joins}
@@ -499,6 +508,7 @@ def _adopt(books: Books, province: str, events: list[Event]) -> None:
         Refusal: one of them does not follow the province's last one of its key, or takes the place of another.
     """
     known: dict[str, Known] = {}
+    past: dict[str, list[Event]] = {}
     for event in events:
         key = event.key
         if is_beside(key):
@@ -509,7 +519,9 @@ def _adopt(books: Books, province: str, events: list[Event]) -> None:
         last, origin = one.last(province), origin_of(province, event.sequence)
         if event.sequence <= last and (here := one.find(origin)):
             # A restored province ships from where it is sure on.
-            if books.past(key)[here - 1].id != event.id:
+            if key not in past:
+                past[key] = books.past(key)
+            if here > len(past[key]) or past[key][here - 1].id != event.id:
                 raise Refusal("gap", f"another fact than the {event.sequence} of {key} was told before")
             continue
         # The first of an alert may have come from here; all other keys of a province are its own from 1 on.

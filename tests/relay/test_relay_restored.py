@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Place
 
+from suyuan.carry.backup import back_up
+from suyuan.carry.restore import restore_node
 from suyuan.ledger.events import Event
 from suyuan.relay import nation, province
 from suyuan.relay.link import Unreachable
@@ -22,6 +24,7 @@ def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
     # Small slices, so that there are many of them.
     monkeypatch.setattr(province, "EVENTS_MAX", 7)
     monkeypatch.setattr(nation, "EVENTS_MAX", 7)
+    monkeypatch.setattr(nation, "UNPACKED_BYTES_MAX", 3_000)
     made = Field(tmp_path)
     yield made
     made.close()
@@ -226,3 +229,55 @@ def test_a_restored_province_whose_original_still_ships_does_not_take_its_place(
     field.settle_down()
     assert faults(field) == []
     copy.node.close()
+
+
+def test_what_came_down_for_a_lost_claim_is_filed_once_the_claim_is_back(field: Field, tmp_path: Path) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copied(here, tmp_path / "older")
+    field.cut = lambda _: None
+    assert here.settle(HOSPITAL_A, box(5), order="O5").provisional
+    field.cut = None
+    while field.relays[HERE].ship():
+        pass
+    here = go_on_with(field, tmp_path / "older")
+    while field.follower.step():
+        pass
+    with pytest.raises(Stopped, match="another node has spoken"):
+        field.relays[HERE].step()
+    Recovery(field.relays[HERE]).recover()
+    field.settle_down()
+    assert [event.detail["rechecked"] for event in here.events("claim:") if event.kind == "corrected"] == ["sound"]
+    assert faults(field) == []
+
+
+@pytest.mark.slow
+def test_a_backup_restored_into_a_database_gets_back_what_came_after_it(
+    field: Field, tmp_path: Path, database: str
+) -> None:
+    here = field.places[HERE]
+    back_up(here.node, tmp_path / "backup", secrets=True)
+    lost = lose(field, tmp_path)
+    restore_node(tmp_path / "again", tmp_path / "backup", database=database)
+    here = go_on_with(field, tmp_path / "again")
+    assert len(own(here)) == 0
+    assert Recovery(field.relays[HERE]).recover() == len(lost)
+    assert own(here) == lost
+    assert here.settle(HOSPITAL_A, box(7), order="O7").verdict == "pay"
+    field.settle_down()
+    assert faults(field) == []
+    # All hosts of one database are one speaker.
+    assert speaker_of(here.node) == here.node.journal.identity  # type: ignore[attr-defined]
+    assert not (tmp_path / "again" / ".speaker").exists()
+    # And out of the database again, from a backup that is older than what was told since.
+    back_up(here.node, tmp_path / "second", secrets=True)
+    here.settle(HOSPITAL_A, box(8), order="O8")
+    field.settle_down()
+    lost = own(here)
+    restore_node(tmp_path / "third", tmp_path / "second")
+    here = go_on_with(field, tmp_path / "third")
+    assert Recovery(field.relays[HERE]).recover() > 0
+    assert own(here) == lost
+    field.settle_down()
+    assert faults(field) == []
