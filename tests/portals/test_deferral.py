@@ -428,20 +428,16 @@ def test_while_postgresql_is_away_uploads_are_laid_aside_and_recorded_once_when_
 def test_whichever_of_several_processes_is_asked_tells_the_same_of_what_is_laid_aside(
     tmp_path: Path, database: str
 ) -> None:
-    with Portal(tmp_path / "node", SETTINGS, database=database, workers=2) as portal:
+    portal = Portal(tmp_path / "node", SETTINGS, database=database, workers=2)
+    apart = httpx.Limits(max_keepalive_connections=0)  # the system spreads connections over both
+    with portal, portal.client(PHARMACY_P, limits=apart) as client:
 
         def answers(number: int) -> set[tuple[int, str]]:
-            """Of twelve connections, which the system spreads over both."""
-            found = set()
-            for _ in range(12):
-                with portal.client(PHARMACY_P) as client:
-                    answer = client.get("/api/v1/outcomes", params={"id": f"till-{number}"})
-                    found.add((answer.status_code, answer.json().get("code", "")))
-            return found
+            asked = [client.get("/api/v1/outcomes", params={"id": f"till-{number}"}) for _ in range(12)]
+            return {(answer.status_code, answer.json().get("code", "")) for answer in asked}
 
         def sent(number: int) -> int:
-            with portal.client(PHARMACY_P) as client:
-                return client.post("/api/v1/sales", json=told(number)).status_code
+            return client.post("/api/v1/sales", json=told(number)).status_code
 
         assert answers(1) == {(404, "outcome_unknown")}
         with Asked(portal.folder, "defer", on=True):
