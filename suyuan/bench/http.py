@@ -210,7 +210,7 @@ class Field:
     def rated(self, name: str, count: int) -> float:
         """Rate and times of one kind of request, against the promise; answers the server's µs CPU for one."""
         self.say(f"{name}: {count:,} requests of {CLIENTS} clients")
-        self.load(name, WARM_REQUESTS)
+        self.load(name, min(WARM_REQUESTS, count))
         spent = self.server.processor_seconds()
         came = self.load(name, count)
         spent = (self.server.processor_seconds() - spent) / came.answered * 1e6
@@ -315,7 +315,7 @@ def run(
     """Measure everything on a fresh node of `boxes` boxes; its folder is removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="suyuan-bench-", dir=folder))
     bench = Field(home, boxes, say)
-    seconds = max(2.0, requests / 1_000)
+    seconds = max(0.2, requests / 1_000)
     try:
         told = machine(home.parent)
         bench.prepare(min(requests, 4_000))

@@ -1,5 +1,6 @@
 """Uploads taken by one append are judged, answered and stored as if one had come after the other."""
 
+import os
 from typing import Any
 
 import msgspec
@@ -13,6 +14,9 @@ from suyuan.intake import store_together, upload_of
 from suyuan.intake.upload import Upload, look_again
 from suyuan.ledger.ledger import Books, Failure, Transaction
 from suyuan.storage.rocks import RocksJournal
+
+LONG = os.environ.get("SUYUAN_LONG") == "1"
+"""Twenty times as many examples as the fast test, and else four times."""
 
 
 def _broken(upload: Upload) -> None:
@@ -89,7 +93,7 @@ def test_any_group_of_uploads_is_taken_as_one_after_the_other(groups: list[Any])
 
 @pytest.mark.slow
 @given(groups=GROUPS)
-@settings(max_examples=3000, report_multiple_bugs=False)
+@settings(max_examples=3_000 if LONG else 600, report_multiple_bugs=False)
 def test_many_groups_of_uploads_are_taken_as_one_after_the_other(groups: list[Any]) -> None:
     _compare(groups, Story())
 

@@ -23,6 +23,8 @@ from suyuan.lake.spark import SparkLake
 from suyuan.storage.memory import MemoryJournal
 
 HERE = Path(__file__).resolve().parent
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Of the six Java processes none lives long enough to repay the second compiler."""
 PATIENCE = 300
 """Seconds that Java may take to start on a busy machine."""
 
@@ -53,6 +55,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     (configuration / "spark-defaults.conf").write_text(
         "spark.sql.shuffle.partitions 4\nspark.executor.memory 512m\nspark.driver.memory 512m\n"
         "spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\n"
+        f"spark.driver.extraJavaOptions {SHORT_LIVED}\nspark.executor.extraJavaOptions {SHORT_LIVED}\n"
     )
     environment = {
         **os.environ,
@@ -60,6 +63,8 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "SPARK_CONF_DIR": str(configuration),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED,
+        "SPARK_LAUNCHER_OPTS": SHORT_LIVED,
         "SPARK_LOCAL_DIRS": str(tmp_path / "scratch"),
         "PYSPARK_PYTHON": sys.executable,
     }
