@@ -281,3 +281,16 @@ def test_a_backup_restored_into_a_database_gets_back_what_came_after_it(
     assert own(here) == lost
     field.settle_down()
     assert faults(field) == []
+
+
+def test_what_was_lost_is_told_in_parts_that_the_province_can_unpack(
+    field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = lose(field, tmp_path)
+    monkeypatch.setattr(nation, "EVENTS_MAX", 2_000)
+    after, told = "", []
+    while (answer := field.nation.lost(HERE, after, slices_only=False)).number:
+        part, after = list(province.events_in(answer)), answer.last
+        assert answer.size <= 3_000 or sum(event.key.startswith("relay:") for event in part) == 1
+        told += [event for event in part if not event.key.startswith("relay:")]
+    assert told == lost
