@@ -1,5 +1,6 @@
 """The demonstration: small countries through a real node, where auditor, truth and alerts must agree."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,8 @@ def test_a_recall_refuses_claims_and_its_report_says_so(small: Demonstration) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
-def test_countries_of_five_seeds_are_sound_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5] if os.environ.get("SUYUAN_LONG") == "1" else [1, 4])
+def test_countries_of_any_seed_are_sound_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setenv("SUYUAN_ENGINE", "rocks")
     done = played(tmp_path, seed, institutions=50, boxes=4000, days=30)
     assert_sound(done)
