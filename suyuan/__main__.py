@@ -3,10 +3,7 @@
 import gc
 import sys
 
-from suyuan import __version__
-
-COLLECT_AFTER = 1_000_000
-"""Uploads make millions of short-lived records without cycles: looking every 700 costs a quarter of the time."""
+from suyuan import COLLECT_AFTER, __version__
 
 
 def main() -> int:

@@ -1,12 +1,14 @@
 """A hand of the bench: one process of many on the same database, doing what it is told, line by line."""
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from suyuan import COLLECT_AFTER
 from suyuan.bench.cluster import Part, Told, boxes_of
 from suyuan.bench.core import (
     CLAIM_THREADS,
@@ -85,6 +87,7 @@ async def _settled(node: Node, messages: list[bytes], clients: int) -> Told:
 
 def main() -> None:
     """Read a part, then a phase a line, and answer each, until standard input ends."""
+    gc.set_threshold(COLLECT_AFTER)  # as a server does
     part = msgspec.json.decode(sys.stdin.buffer.readline(), type=Part)
     with Node.open(Path(part.folder)) as node:
         hand = Hand(part, node)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ GROUP_DOCUMENTS_MAX = 16
 """Uploads stored by one append. More save hardly any time, and all of them wait for the last one (measured)."""
 
 GROUPS = 2
-"""Groups under way at once where the journal is in a database (measured in decision 15)."""
+"""Groups under way at once where the journal is in a database: a second one if the first left some (decision 15)."""
 
 GROUP_RECORDS_MAX = 200
 """A group takes in no further upload once it has so many records."""
@@ -160,6 +160,8 @@ class _Lane:
         ]
         self._loop: asyncio.AbstractEventLoop
         self._stopping = False
+        self._turn = threading.Lock()
+        """Who has it takes from the line, and keeps it where nobody is left there: the next group grows meanwhile."""
         self._since = [0.0] * groups
         """When the first of each group under way came (monotonic); 0 where nobody is served."""
 
@@ -199,21 +201,31 @@ class _Lane:
         await asyncio.sleep(0)  # what the threads have told the loop is handed out
 
     def _serve(self, place: int) -> None:
-        while (first := self._line.get()) is not None:
-            if self._stopping:
-                self._refuse(first)
-                continue
-            self._since[place] = first.since
-            group = self._group(first)
-            try:
-                results = self._take(group)
-            except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
-                results = [error] * len(group)
-            except BaseException as error:  # noqa: BLE001  a panic in the engine's own code is one; nobody waits for ever
-                results = [Panic(f"{type(error).__name__}: {error}")] * len(group)
-            self._since[place] = 0.0
-            self._loop.call_soon_threadsafe(_tell, group, results)
+        while True:
+            with ExitStack() as turn:
+                turn.enter_context(self._turn)
+                first = self._line.get()
+                if first is None:
+                    break
+                if self._stopping:
+                    self._refuse(first)
+                    continue
+                self._since[place] = first.since
+                group = self._group(first)
+                if not self._line.empty():
+                    turn.close()
+                results = self._results(group)
+                self._since[place] = 0.0
+                self._loop.call_soon_threadsafe(_tell, group, results)
         self._line.put(None)  # the next thread ends by it
+
+    def _results(self, group: list[_Waiting]) -> list[Outcome | Exception]:
+        try:
+            return self._take(group)
+        except Exception as error:  # noqa: BLE001  whatever it is, everybody who waits is told
+            return [error] * len(group)
+        except BaseException as error:  # noqa: BLE001  a panic in the engine's own code is one; nobody waits for ever
+            return [Panic(f"{type(error).__name__}: {error}")] * len(group)
 
     def _group(self, first: _Waiting) -> list[_Waiting]:
         """Who came first, and others who wait, as many as are taken together."""

@@ -38,8 +38,8 @@ TAIL_EVENTS = 64
 PAGE_KEYS = 1_000
 
 HOLDS, HOLDS_END = "hold:", "hold;"
-HOLDS_ASKED_MIN, HOLDS_MAX = 200, 2_000
-"""Who asks for so many orders at once first learns which there are at all, unless there are very many."""
+HOLDS_ASKED_MIN = 16
+"""Who asks for so many orders at once first learns which there are at all, unless there are as many as asked for."""
 
 _FETCH = """
 SELECT k.place, e.sequence, e.data
@@ -183,10 +183,11 @@ class PostgresJournal(GroupCommit):
     def _asked(self, connection: Connection, wanted: list[str]) -> list[str]:
         """The keys without the orders of which none exists: a batch asks for thousands, and there are few or none."""
         first, last = bisect_left(wanted, HOLDS), bisect_left(wanted, HOLDS_END)
-        if last - first < HOLDS_ASKED_MIN:
+        asked = last - first
+        if asked < HOLDS_ASKED_MIN:
             return wanted
-        held = connection.execute(_KEYS_UP_TO, (HOLDS, HOLDS_END, HOLDS_MAX)).fetchall()
-        if len(held) == HOLDS_MAX:
+        held = connection.execute(_KEYS_UP_TO, (HOLDS, HOLDS_END, asked)).fetchall()
+        if len(held) == asked:
             return wanted
         codes = {code for (code,) in held}
         return [*wanted[:first], *(key for key in wanted[first:last] if code_of(key) in codes), *wanted[last:]]
@@ -307,7 +308,8 @@ class PostgresJournal(GroupCommit):
                 right = all(check() for check in self._checks(connection, plan))
                 if right:
                     copy_events(connection, plan)
-                    feed = insert_rest(connection, plan, era)
+                    with connection.pipeline():
+                        feed = insert_rest(connection, plan, era)
             if right:
                 return era, int(feed.fetchall()[0][0]) if feed is not None else 0
         except psycopg.errors.UniqueViolation:

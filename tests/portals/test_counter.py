@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from suyuan.formats import nhsa
@@ -70,6 +71,39 @@ def test_everybody_who_waits_gets_an_answer_and_groups_share_an_append(node: Nod
 
     _run(node, story)
     assert 200 / counter_module.GROUP_DOCUMENTS_MAX <= _batches(node) < 200
+
+
+def test_on_a_database_a_second_group_is_begun_only_where_the_first_left_somebody_waiting(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.settings = msgspec.structs.replace(node.settings, database="postgresql://elsewhere/here")
+    whole, take = counter_module.GROUP_DOCUMENTS_MAX, take_together
+    sizes: list[int] = []
+    begun, go, both = threading.Event(), threading.Event(), threading.Barrier(2, timeout=10)
+
+    def watched(desk: Any, documents: Any) -> Any:
+        sizes.append(len(documents))
+        begun.set()
+        if len(documents) == 1:
+            assert go.wait(10)
+        else:
+            both.wait()
+        return take(desk, documents)
+
+    monkeypatch.setattr(counter_module, "take_together", watched)
+
+    async def story(counter: Counter) -> None:
+        tasks = [asyncio.create_task(counter.take(_claim(0, 0), HOSPITAL))]
+        assert await asyncio.to_thread(begun.wait, 10)
+        rest = [_claim(number, number) for number in range(1, 2 * whole + 1)]
+        tasks += [asyncio.create_task(counter.take(claim, HOSPITAL)) for claim in rest]
+        await asyncio.sleep(0)
+        assert counter.waiting()["counter"] == len(rest), "a small group has the line to itself"
+        go.set()
+        assert {_verdict(outcome) for outcome in await asyncio.gather(*tasks)} == {"pay"}
+        assert sizes == [1, whole, whole]
+
+    _run(node, story)
 
 
 def test_a_document_that_fails_fails_alone(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

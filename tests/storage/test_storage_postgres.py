@@ -425,7 +425,7 @@ class TestKeys:
         assert sorted(journal.keys("claim:H1:order:")) == sorted(odd)
         assert sorted(key for _, key, _ in journal.due(9, 10)) == sorted(odd)
 
-    @pytest.mark.parametrize("orders", [3, 2_500])
+    @pytest.mark.parametrize("orders", [3, 2_500, 3_000])
     def test_thousands_of_orders_asked_for_at_once_are_answered_as_one_by_one(
         self, journal: PostgresJournal, orders: int
     ) -> None:
