@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -141,13 +142,10 @@ def assert_sound(done: Demonstration) -> None:
 
 
 @pytest.mark.slow
-def test_a_country_played_over_http_is_audited_like_any_other(tmp_path: Path) -> None:
-    assert_sound(played_over_http(tmp_path, 2, institutions=20, boxes=300, days=14, kills=1))
-
-
-@pytest.mark.slow
-def test_a_country_whose_server_is_killed_20_times_comes_to_the_same_books(tmp_path: Path) -> None:
-    assert_sound(played_over_http(tmp_path, 3, institutions=20, boxes=900, days=20, kills=20))
+def test_a_country_whose_server_is_killed_again_and_again_comes_to_the_same_books(tmp_path: Path) -> None:
+    """Six times; twenty in a larger country where SUYUAN_LONG=1."""
+    boxes, days, kills = (900, 20, 20) if os.environ.get("SUYUAN_LONG") == "1" else (300, 14, 6)
+    assert_sound(played_over_http(tmp_path, 3, institutions=20, boxes=boxes, days=days, kills=kills))
 
 
 @pytest.mark.slow
