@@ -125,8 +125,10 @@ def test_a_node_killed_twice_under_load_keeps_what_it_acknowledged(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_node_killed_twenty_times_under_load_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    records = kill_often(tmp_path / "node", kills=20, seed=2)
-    assert len(records.answered) >= 20
+def test_a_node_killed_often_under_load_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    """Eight times; twenty where SUYUAN_LONG=1."""
+    kills = 20 if os.environ.get("SUYUAN_LONG") == "1" else 8
+    records = kill_often(tmp_path / "node", kills=kills, seed=2)
+    assert len(records.answered) >= kills
     assert any(settlement != "-" for settlement in records.answered.values())
     assert any(settlement == "-" for settlement in records.answered.values())

@@ -7,6 +7,8 @@ import pytest
 from portal import Portal
 from racing import codes, killed_under_load, raced
 
+LONG = os.environ.get("SUYUAN_LONG") == "1"
+
 
 @pytest.mark.slow
 def test_eight_tills_that_claim_the_same_boxes_get_each_paid_once(tmp_path: Path) -> None:
@@ -15,8 +17,8 @@ def test_eight_tills_that_claim_the_same_boxes_get_each_paid_once(tmp_path: Path
 
 @pytest.mark.slow
 def test_64_tills_that_claim_the_same_1000_boxes_get_each_paid_once(tmp_path: Path) -> None:
-    """16 of the 64 contest each box, to save time; all 64 do where SUYUAN_LONG=1 (about three minutes)."""
-    share = 1000 if os.environ.get("SUYUAN_LONG") == "1" else 250
+    """8 of the 64 contest each box, to save time; all 64 do where SUYUAN_LONG=1 (about three minutes)."""
+    share = 1000 if LONG else 125
     raced(tmp_path / "node", codes(1000), tills=64, share=share)
 
 
@@ -31,6 +33,7 @@ def test_a_killed_server_has_kept_what_it_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_killed_20_times_under_load_loses_nothing_and_tills_that_repeat_converge(tmp_path: Path) -> None:
+def test_a_server_killed_often_under_load_loses_nothing_and_tills_that_repeat_converge(tmp_path: Path) -> None:
+    """Seven times; twenty where SUYUAN_LONG=1."""
     portal = Portal(tmp_path / "node")
-    killed_under_load(portal, 20, lambda: restarted(portal))
+    killed_under_load(portal, 20 if LONG else 7, lambda: restarted(portal))
