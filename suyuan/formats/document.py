@@ -32,6 +32,8 @@ class Document(msgspec.Struct, kw_only=True):
     """For a part of a file of lines: the number, from 1, of the first line of `raw` that is no header."""
     crash: Exception | None = None
     """What our own reader failed with; then `fatal` says so, and `raw` is to be kept apart."""
+    in_file: bool = False
+    """Part of a file, which is sent again as a whole: it is never laid aside for later."""
     batch: bool = False
     """True for the A variants, whose rows are answered one by one."""
 

@@ -200,7 +200,8 @@ class Deferral:
     def refuses(self, document: Document) -> str:
         """Why this upload cannot be laid aside; empty where it can."""
         records = document.records
-        if document.format not in LATER or any(getattr(one, "kind", "") in ORDERS for one in records):
+        orders = any(getattr(one, "kind", "") in ORDERS for one in records)
+        if document.in_file or document.format not in LATER or orders:
             return "It is not laid aside: an order acts from the moment it is acknowledged, a file is sent again."
         if any(isinstance(one, Claim) and one.advice for one in records):
             return "Advice needs the record, which does not answer now."

@@ -225,6 +225,7 @@ def test_every_door_that_lays_uploads_aside_says_so_in_its_description(tmp_path:
                 headers["authorization"] = f"Bearer {keys[PHARMACY_P].id}.{keys[PHARMACY_P].secret}"
                 told = await client.get("/api/v1/outcomes", params={"id": "till-7-000123"}, headers=headers)
                 found["/api/v1/outcomes"] = told.status_code
+            assert not site.counter.deferral.waits(PHARMACY_P, f"{PHARMACY_P}{9:018d}"), "nothing of a file waits"
             await site.stop()
             return found
 

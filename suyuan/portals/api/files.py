@@ -45,7 +45,6 @@ CHUNK_ROWS = 2_000
 """Lines that are taken at once: small enough for the counter to be served in between."""
 TOLD_MAX = 1_000
 """Results and problems that are told one by one; the figures count all."""
-SENT_AGAIN = "A file is not laid aside: send it again when the record is back."
 KINDS = (
     "application/octet-stream",
     "text/csv",
@@ -112,6 +111,7 @@ async def take_file(request: Request) -> Response:
         documents = open_documents(Path(file.name), by, query.kind, CHUNK_ROWS)
         desk = rehearsal(site) if query.dry_run else None
         while (document := await run_in_threadpool(next, documents, None)) is not None:
+            document.in_file = True
             found.add(document, await _outcome(request, desk, document))
     answer = found.answer()
     if answer.fatal and not (answer.lines or answer.problems):
@@ -144,8 +144,6 @@ async def _outcome(request: Request, desk: Desk | None, document: Document) -> O
         try:
             return await site.take(document, caller.party, "bulk")
         except Refused as refusal:
-            if refusal.error.code == "deferred":  # this part is kept, and the others are not: all of it comes again
-                raise Refused("unavailable", what=SENT_AGAIN, headers=refusal.headers) from refusal
             if refusal.error.code not in {"quarantined", "quarantine_full"}:
                 raise
             return _left_out(document, refusal)
