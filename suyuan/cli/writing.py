@@ -56,7 +56,7 @@ class KeptApart:
         from suyuan.storage.quarantine import QuarantineFull  # noqa: PLC0415
 
         if self._node.ledger.rehearsing:
-            return refusal("crashed")
+            return refusal("failed")
         try:
             number = self._node.quarantine.keep(door, step, content, document.institution or self._by, error)
         except QuarantineFull:

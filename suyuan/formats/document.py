@@ -31,7 +31,7 @@ class Document(msgspec.Struct, kw_only=True):
     first_line: int = 0
     """For a part of a file of lines: the number, from 1, of the first line of `raw` that is no header."""
     crash: Exception | None = None
-    """What our own reader failed with; then `fatal` says so, and `raw` is to be kept apart."""
+    """What our own reader failed with; then `fatal` says so, until somebody has kept `raw` apart."""
     in_file: bool = False
     """Part of a file, which is sent again as a whole: it is never laid aside for later."""
     batch: bool = False

@@ -33,6 +33,8 @@ FAULTS: tuple[Fault, ...] = (
           "程序处理时出错，已封存待查", "Go on with the others.", "请继续上传其他内容"),
     Fault("not_kept", "Our own program failed on it, and there is no room to keep it apart",
           "程序处理时出错，且封存空间已满", "Keep it, and tell the operator.", "请保留原文并告知运维"),
+    Fault("failed", "Our own program failed on it, and nothing of it was kept", "程序处理时出错，未受理也未封存",
+          "Keep it, and tell the operator.", "请保留原文并告知运维"),
     Fault("not_text", "The bytes are neither UTF-8 nor GBK text", "编码不是UTF-8或GBK",
           "Save it as UTF-8 text.", "请以UTF-8编码保存"),
     Fault("not_json", "It is not JSON", "不是有效的JSON", "Check the place named.", "请检查JSON格式"),

@@ -28,6 +28,7 @@ def open_documents(path: Path, by: str = "", kind: str = "", chunk_rows: int = t
     try:
         for document in documents(blocks(path), path.name, by, kind, chunk_rows):
             document.institution = document.institution or by
+            document.in_file = True
             yield document
     except UnreadableError as error:
         yield Document(format="", institution=by, fatal=f"{path.name}: {error}")
@@ -134,13 +135,13 @@ def _message_lines(stream: Iterable[bytes]) -> Iterator[Document]:
 
 
 def _read_apart(name: str, read: Callable[[bytes], Document], line: bytes) -> Document:
-    """One message of many: where our own reader fails on it, the others go on."""
+    """One message: where our own reader fails on it, the others of the file go on."""
     try:
         return read(line)
     except UnreadableError:
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, it is of this message
-        return Document(format=name, raw=line, fatal=refusal("crashed"), crash=error)
+        return Document(format=name, raw=line, fatal=refusal("failed"), crash=error)
 
 
 def _one_value(raw: bytes, name: str, by: str, kind: str, chunk_rows: int) -> Iterator[Document]:
@@ -156,8 +157,8 @@ def _one_value(raw: bytes, name: str, by: str, kind: str, chunk_rows: int) -> It
         else:
             yield from tables.read([lines], name, by, kind, chunk_rows)
     elif isinstance(value, dict) and _is_epcis(value):
-        yield epcis.read(raw)
+        yield _read_apart("epcis", epcis.read, raw)
     elif isinstance(value, dict) and not _is_message(value):
         yield from tables.read([msgspec.json.encode(value)], name, by, kind, chunk_rows)
     else:
-        yield nhsa.read(raw)
+        yield _read_apart("nhsa", nhsa.read, raw)

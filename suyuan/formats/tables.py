@@ -56,7 +56,7 @@ def read(
                 raise
             except Exception as error:  # noqa: BLE001  our own fault on these lines; the others go on
                 raw = table.head() + b"\n".join(chunk.lines) + b"\n"
-                yield Document(format="table", institution=by, raw=raw, fatal=refusal("crashed"), crash=error)
+                yield Document(format="table", institution=by, raw=raw, fatal=refusal("failed"), crash=error)
     if table is None:
         yield Document(format="table", institution=by, fatal=refusal("empty"))
 

@@ -15,7 +15,7 @@ import pytest
 from story import PHARMACY_P
 
 from suyuan.cli import run
-from suyuan.formats import nhsa
+from suyuan.formats import epcis, nhsa
 from suyuan.intake import upload as upload_module
 from suyuan.intake.claims import take_claim
 from suyuan.intake.scans import take_scan
@@ -131,6 +131,34 @@ def test_of_a_file_only_the_poisoned_part_stays_out(
     assert told.json()["lines"] == 3
     assert "own program failed" in told.json()["fatal"][0]
     assert len(node.quarantine.all()) == 1
+
+
+def test_of_a_dry_run_nothing_is_kept_that_could_be_recorded_later(
+    node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: bytes) -> Any:
+        raise IndexError("no such row")
+
+    monkeypatch.setattr(nhsa, "read", fails)
+    monkeypatch.setattr(epcis, "read", fails)
+    message, document = b'{"infno": "3505", "input": {}}', {"type": "EPCISDocument"}
+    asked = {"content": message, "headers": {"content-type": "application/json"}}
+    told, captured = answered(
+        node, ("/api/v1/files?dry_run=true", asked), ("/api/v1/epcis/capture?dry_run=true", {"json": document})
+    )
+    assert "nothing of it was kept" in told.text
+    assert captured.status_code == 500
+    assert node.quarantine.count() == 0
+    (kept,) = answered(node, ("/api/v1/files", asked))
+    assert "it is kept, and the operator is told. Number 1." in kept.text
+    assert node.quarantine.count() == 1
+    path = node.folder.parent / "message.json"
+    path.write_bytes(message)
+    node.close()
+    assert run(["ingest", str(path), "--by", PHARMACY_P, "--dry-run", "--dir", str(node.folder)]) == 1
+    assert "nothing of it was kept" in capsys.readouterr().err
+    with Node.open(node.folder) as again:
+        assert again.quarantine.count() == 1
 
 
 def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_path: Path) -> None:

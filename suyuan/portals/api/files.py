@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -111,7 +112,6 @@ async def take_file(request: Request) -> Response:
         documents = open_documents(Path(file.name), by, query.kind, CHUNK_ROWS)
         desk = rehearsal(site) if query.dry_run else None
         while (document := await run_in_threadpool(next, documents, None)) is not None:
-            document.in_file = True
             found.add(document, await _outcome(request, desk, document))
     answer = found.answer()
     if answer.fatal and not (answer.lines or answer.problems):
@@ -134,7 +134,7 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
 async def _outcome(request: Request, desk: Desk | None, document: Document) -> Outcome:
     site, caller = site_of(request), caller_of(request)
     document.software = document.software or caller.software
-    if document.crash is not None:
+    if document.crash is not None and desk is None:  # what was only rehearsed must not be tried again and recorded
         apart = (document.format, "read", document.raw, caller.party)
         refusal = await run_in_threadpool(put_apart, site.node, *apart, error=document.crash)
         return _left_out(document, refusal)
@@ -261,7 +261,7 @@ async def capture(request: Request) -> Response:
     """An EPCIS document."""
     query, site = query_of(request, CaptureQuery), site_of(request)
     raw = await codec.bytes_of(request, ("application/json", "application/ld+json"), EPCIS_BYTES_MAX)
-    with kept_apart(site.node, "epcis", raw, caller_of(request).party):
+    with nullcontext() if query.dry_run else kept_apart(site.node, "epcis", raw, caller_of(request).party):
         document = await run_in_threadpool(epcis.read, raw)
     document.institution = query.institution or document.institution
     if query.institution == "" and site.party(document.institution) is None:
