@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from suyuan.catalogue.exchange import import_table
-from suyuan.ledger.events import Event, decoder
+from suyuan.ledger.events import RECORD_VERSION, Event, decoder
 from suyuan.ledger.keys import alert_key, elsewhere_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import Known, adopted_once
@@ -19,6 +19,7 @@ from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_ev
 
 PAGE = 4_000
 """Feed events read at once; a page is never smaller than one append."""
+NEWER = "the nation has a fact that a newer program wrote here: use that program"
 _ALERT, _CLAIM = alert_key(""), "claim:"
 
 
@@ -159,7 +160,7 @@ class Province:
             taken = self.take()
         except Restored:
             try:
-                self._take_waiting()
+                self._take_waiting(rechecks=False)
             finally:
                 self._state = None
             raise
@@ -172,7 +173,7 @@ class Province:
 
     def ship(self) -> bool:
         """Ship the next slice if there is one; whether there was."""
-        state = self._state or self._connect()
+        state = self._state or self.connect()
         assert self._feed is not None, "who is connected has a feed"
         if self._pending is None:
             self._pending = self._next(state, self._feed)
@@ -219,8 +220,14 @@ class Province:
         body = msgspec.msgpack.encode(one)
         return _Pending(body, content_of(body), one.position, len(events), events[0].arrived, events[-1].arrived)
 
-    def _connect(self) -> State:
-        """Ask where this province stands, and go on from there."""
+    def connect(self) -> State:
+        """Ask where this province stands, and go on from there.
+
+        Raises:
+            Unreachable: the nation did not answer.
+            Restored: it has what this journal has no more, or hears another node of this province.
+            Stopped: it answered, and going on needs a person.
+        """
         state = self._granted(self.link.ask("state"))
         self._check_persons(state)
         pending = self._pending
@@ -300,17 +307,25 @@ class Province:
     def take(self) -> bool:
         """Take what waits at the nation; whether there was anything, or more waits."""
         if self._state is None:
-            self._connect()
+            self.connect()
         return self._take_waiting()
 
-    def take_all(self, state: State) -> None:
-        """Take all that waits, whether or not anything may be shipped."""
+    def take_all(self, state: State, *, rechecks: bool) -> None:
+        """Take all that waits, whether or not anything may be shipped; what was rechecked only if told so.
+
+        Raises:
+            Stopped: another node ships meanwhile.
+        """
         self._behind = state.hash
-        while self._take_waiting():
-            pass
+        while self._take_waiting(rechecks=rechecks):
+            if self._state is None:
+                raise Stopped(
+                    "the nation has other slices of this province than a moment ago: if another node of it still "
+                    "ships, stop that one; then begin again"
+                )
         self._lose_place()
 
-    def _take_waiting(self) -> bool:
+    def _take_waiting(self, *, rechecks: bool = True) -> bool:
         journal = self.node.journal
         last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
         number = last.detail["number"] if last is not None else 0
@@ -323,7 +338,7 @@ class Province:
         if state.down < number or (entry and answer.before is not None and answer.before != entry):
             self.take_anew()
             return True
-        taken = self._file(answer) if answer.number > number else 0
+        taken = self._file(answer, answer.rechecked if rechecks else []) if answer.number > number else 0
         self.standing.taken += taken
         self.standing.down, self.standing.waiting_down = answer.number, max(0, state.down - answer.number)
         self._share(state)
@@ -340,14 +355,18 @@ class Province:
 
         self.node.ledger.transact({FROM_NATION}, decide)
 
-    def _file(self, answer: Answer) -> int:
-        """Store what came down, in one append with its number; answers how many events were new."""
+    def _file(self, answer: Answer, rechecked: list[tuple[str, int, list[str]]]) -> int:
+        """Store what came down, in one append with its number; answers how many events were new.
+
+        That a claim was rechecked becomes a fact of this province's own. Where its record may lack facts, that would
+        take the place of one of them: there it is left to the recovery, which takes all once more.
+        """
         told: dict[str, list[Event]] = {}
         for event in events_in(answer):
             told.setdefault(event.key, []).append(event)
         alerts = [key for key in told if key.startswith(_ALERT)]
         others = [key for key in told if not key.startswith(_ALERT)]
-        keys = {FROM_NATION, *alerts, *map(elsewhere_key, others), *(claim for claim, _, _ in answer.rechecked)}
+        keys = {FROM_NATION, *alerts, *map(elsewhere_key, others), *(claim for claim, _, _ in rechecked)}
 
         def decide(books: Books) -> int:
             last = books.last(FROM_NATION)
@@ -360,7 +379,7 @@ class Province:
                 here = elsewhere_key(key)
                 for event in adopted_once(here, Known(books.histories[here]), told[key]):
                     books.write(event)
-            for claim, sequence, found in answer.rechecked:
+            for claim, sequence, found in rechecked:
                 word = "conflict" if found else "sound"
                 detail = {"filled": [], "rechecked": word, "alerts": found}
                 # Not where the claim was lost, and is not recovered yet: this would take its place.
@@ -404,19 +423,24 @@ def _before(pending: _Pending) -> str:
     return msgspec.msgpack.decode(pending.body, type=Slice).before
 
 
-def events_in(answer: Answer) -> Iterator[Event]:
-    """The events of an answer; those of kinds that this program does not know are passed over.
+def events_in(answer: Answer, *, all_of_them: bool = False) -> Iterator[Event]:
+    """The events of an answer; those that this program does not know are passed over, where not all are needed.
 
     Raises:
-        Unreadable: it is damaged.
+        Unreadable: it is damaged, or one that is needed was written by a newer program.
     """
     if not answer.events:
         return
     try:
         for raw in msgspec.msgpack.decode(unpacked(answer.events, answer.size), type=list[msgspec.Raw]):
             try:
-                yield decoder.decode(raw)
-            except msgspec.ValidationError:
+                event = decoder.decode(raw)
+            except msgspec.ValidationError as error:
+                if all_of_them:
+                    raise Unreadable(f"{NEWER} ({error})") from error
                 continue
+            if all_of_them and event.version > RECORD_VERSION:
+                raise Unreadable(f"{NEWER} (version {event.version})")
+            yield event
     except msgspec.MsgspecError as error:
         raise Unreadable(f"the answer holds no events: {error}") from error

@@ -10,7 +10,7 @@ from suyuan.ledger.keys import is_beside
 from suyuan.ledger.ledger import Books
 from suyuan.relay.filing import slices_key
 from suyuan.relay.nation import State
-from suyuan.relay.province import Province, Stopped, events_in
+from suyuan.relay.province import NEWER, Province, Stopped, events_in
 
 CONFLICTS_SHOWN = 5
 
@@ -38,12 +38,13 @@ class Recovery:
 
         Raises:
             Unreachable: the nation did not answer.
+            Unreadable: it has facts that only a newer program reads. Nothing was fetched.
             Stopped: facts were written here since which take the places of others. Nothing was fetched.
         """
         province = self._province
         state = province.stand()
         # An alert that came from the nation is the first of its history: what was said of it here follows it.
-        province.take_all(state)
+        province.take_all(state, rechecks=False)
         begin, known = self._place()
         conflicts = sorted({key for page in self._pages(begin) for key in self._conflicts(page.events)})
         if conflicts:
@@ -57,17 +58,22 @@ class Recovery:
         province.speak(state, known)
         # What came down before and could not be filed, because its claim was not here, is taken once more.
         province.take_anew()
-        province.take_all(state)
+        province.take_all(state, rechecks=True)
         return fetched
 
     def _place(self) -> tuple[str, State]:
-        """Behind which slice something may be lacking: the last one that this record has, and where it stands."""
-        begin, known = "", State()
+        """From where on something may be lacking here, and the last slice that this record has."""
+        begin, known, in_order = "", State(), True
         for page in self._pages("", slices_only=True):
             for record in page.slices:
                 taken = msgspec.convert(record.detail, State)
-                if not record.detail.get("recovered") and self._province.still_has(taken):
-                    begin, known = page.after, taken
+                if record.detail.get("recovered"):
+                    # What a recovery fetched lies behind what was written before it, and was told before that: a
+                    # record that has a slice from after it may lack others from before.
+                    in_order = False
+                elif self._province.still_has(taken):
+                    known = taken
+                    begin = page.after if in_order else begin
         return begin, known
 
     def _pages(self, after: str, *, slices_only: bool = False) -> Iterator[_Page]:
@@ -78,7 +84,7 @@ class Recovery:
                 raise Stopped(answer.words)
             if not answer.number:
                 return
-            told = list(events_in(answer))
+            told = list(events_in(answer, all_of_them=True))
             slices = [event for event in told if event.key == key]
             beyond = {one: more for record in slices for one, more in record.detail.get("beyond", ())}
             own = [_as_written(event, beyond.get(event.id, [])) for event in told if not is_beside(event.key)]
@@ -128,5 +134,5 @@ def _as_written(event: Event, beyond: list[object]) -> Event:
         if beyond:
             return decoder.decode(msgspec.msgpack.encode([*msgspec.msgpack.decode(encoder.encode(event)), *beyond]))
     except msgspec.ValidationError as error:
-        raise Stopped(f"the nation has a fact that a newer program wrote here ({error}): use that program") from error
+        raise Stopped(f"{NEWER} ({error})") from error
     return event

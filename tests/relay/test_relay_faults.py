@@ -150,7 +150,7 @@ def head_of(field: Field, what: str) -> Head:
 def resent(field: Field, change: Callable[[Slice], Slice]) -> Answer:
     """The next slice of a province, changed by somebody who has its key."""
     relay, place = field.relays[HERE], field.places[HERE]
-    relay._connect()
+    relay.connect()
     assert relay._state is not None
     assert relay._feed is not None
     pending = relay._next(relay._state, relay._feed)

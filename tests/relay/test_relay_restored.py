@@ -1,6 +1,8 @@
 """A province that was copied or restored: one node speaks for it, and what was lost comes back from the nation."""
 
+import itertools
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Pla
 
 from suyuan.carry.backup import back_up
 from suyuan.carry.restore import restore_node
-from suyuan.ledger.events import Event
+from suyuan.ledger.events import Event, encoder
 from suyuan.relay import nation, province
 from suyuan.relay.link import Unreachable
+from suyuan.relay.messages import Unreadable
 from suyuan.relay.province import Stopped
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
@@ -229,6 +232,93 @@ def test_a_restored_province_whose_original_still_ships_does_not_take_its_place(
     field.settle_down()
     assert faults(field) == []
     copy.node.close()
+
+
+def test_an_original_that_ships_while_the_copy_recovers_stops_it_with_words(field: Field, tmp_path: Path) -> None:
+    original, relay = field.places[HERE], field.relays[HERE]
+    original.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copy = Place(copied(original, tmp_path / "copy"), field.clock, upload=1000)
+    second = field.relay_of(copy)
+    asked = itertools.count(1)
+
+    def ships_once(question: bytes) -> bytes:
+        if (number := next(asked)) == 2:
+            original.settle(HOSPITAL_A, box(2), order="O2")
+            relay.ship()
+        assert number < 100, "it goes on asking for ever"
+        return question
+
+    field.cut = ships_once
+    with pytest.raises(Stopped, match="if another node of it still ships, stop that one"):
+        Recovery(second).recover()
+    field.cut = None
+    field.settle_down()
+    assert faults(field) == []
+    copy.node.close()
+
+
+def test_a_record_copied_between_a_restore_and_its_recovery_gets_back_what_was_lost_before(
+    field: Field, tmp_path: Path
+) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copied(here, tmp_path / "older")
+    here.settle(HOSPITAL_A, box(2), order="O2")
+    field.settle_down()
+    here = go_on_with(field, tmp_path / "older")
+    for number in range(3, 6):
+        here.settle(HOSPITAL_A, box(number), order=f"O{number}")
+    copied(here, tmp_path / "again")
+    assert Recovery(field.relays[HERE]).recover() > 0
+    lost = own(here)
+    # What the second copy has too is told first, what it lacks was told before that.
+    field.relays[HERE].ship()
+    here = go_on_with(field, tmp_path / "again")
+    assert Recovery(field.relays[HERE]).recover() > 0
+    assert own(here) == lost
+    field.settle_down()
+    assert here.settle(HOSPITAL_A, box(2), order="O9", person="person 2").verdict == "refuse"
+    field.settle_down()
+    told = [event.id for event in field.center.events() if event.origin.startswith(f"{HERE}/")]
+    assert sorted(told) == sorted(event.id for event in own(here))
+
+
+def test_that_a_claim_was_rechecked_in_the_lost_time_comes_back_once(field: Field, tmp_path: Path) -> None:
+    here = field.places[HERE]
+    field.cut = lambda _: None
+    assert here.settle(HOSPITAL_A, box(5), order="O5").provisional
+    field.cut = None
+    field.relays[HERE].ship()
+    copied(here, tmp_path / "older")
+    field.settle_down()
+    lost = own(here)
+    here = go_on_with(field, tmp_path / "older")
+    # Served all the same, it does not write either what the nation says of its claim.
+    with pytest.raises(Stopped, match="suyuan relay recover"):
+        field.relays[HERE].step()
+    assert own(here) == lost[: len(own(here))]
+    Recovery(field.relays[HERE]).recover()
+    assert own(here) == lost
+    assert [event.detail["rechecked"] for event in here.events("claim:") if event.kind == "corrected"] == ["sound"]
+    field.settle_down()
+    assert faults(field) == []
+
+
+@pytest.mark.parametrize(("place", "value"), [(2, "teleported"), (0, 2)])
+def test_a_lost_fact_that_only_a_newer_program_reads_stops_a_recovery_and_not_what_comes_down(
+    field: Field, place: int, value: object
+) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    fields: list[object] = msgspec.msgpack.decode(encoder.encode(own(here)[0]))
+    fields[place] = value
+    raw = msgspec.msgpack.encode([msgspec.Raw(encoder.encode(own(here)[0])), fields])
+    answer = nation.Answer(events=zlib.compress(raw), size=len(raw))
+    with pytest.raises(Unreadable, match="use that program"):
+        list(province.events_in(answer, all_of_them=True))
+    assert next(province.events_in(answer)) == own(here)[0]
 
 
 def test_what_came_down_for_a_lost_claim_is_filed_once_the_claim_is_back(field: Field, tmp_path: Path) -> None:
