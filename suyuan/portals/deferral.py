@@ -117,11 +117,9 @@ class Deferral:
             (state, lambda: bool(self.reason)),
             (kept, lambda: self.node.quarantined()[0]),
         ]
-        for gauge, ask in self._figures:
-            gauge.set_function(ask)
 
     def tell(self) -> None:
-        """Note the figures for the other server processes."""
+        """Note the figures as they are now."""
         for gauge, ask in self._figures:
             gauge.set(ask())
 

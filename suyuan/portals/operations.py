@@ -1,5 +1,6 @@
 """What operators and their machines ask: is it alive, is it ready, which version, which figures."""
 
+import sqlite3
 import time
 
 from starlette.requests import Request
@@ -31,9 +32,12 @@ async def readyz(request: Request) -> Response:
     if deferral.reason:
         notes["store"] = f"{deferral.notice()}; {deferral.reason}"
         findings.pop("journal", None)  # uploads are taken, and recorded later
-    count, full = await site.query(site.node.quarantined)
-    if full:
-        notes["quarantine"] = f"it is full with {count} messages: those on which the program fails are not kept now"
+    try:
+        count, full = await site.query(site.node.quarantined)
+        if full:
+            notes["quarantine"] = f"it is full with {count} messages: those on which the program fails are not kept now"
+    except (sqlite3.Error, OSError) as error:
+        notes["quarantine"] = f"it cannot be read: {error}; messages on which the program fails are not kept now"
     if relay := relaying_of(request).station.failure:
         notes["relay"] = relay  # the province works on alone
     return answer({"ready": not findings, "findings": findings, "notes": notes}, 503 if findings else 200)

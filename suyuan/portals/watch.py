@@ -45,7 +45,8 @@ class Watch:
             figures.watched(site.counter.waiting(), site.counter.oldest_seconds())
             figures.streams.set(sum(self.live.streams.values()))
             figures.lists_stand.set(bool(site.views.failure))
-            await site.query(site.counter.deferral.tell)
+            with suppress(Exception):  # a quarantine that cannot be read is told by /readyz
+                await site.query(site.counter.deferral.tell)
             if not looks % READY_EVERY:
                 figures.unready.set(bool(await faults_of(site)))
             if not looks % FLAGS_EVERY and not site.views.failure:

@@ -91,7 +91,8 @@ class Quarantine:
         """
         name, sealed = self._privacy.seal(content)
         own = f"{name}:{by}:{door}"
-        _, words = self._privacy.seal("".join(traceback.format_exception(error))[-TRACE_MAX:].encode())
+        told = "".join(traceback.format_exception(error))[-TRACE_MAX:]
+        _, words = self._privacy.seal(told.encode(errors="backslashreplace"))  # it may quote half a character
         trace = "".join(traceback.format_tb(error.__traceback__))[-TRACE_MAX:]
         values = (time.time_ns() // 1000, by, door, step, own, type(error).__name__, trace, sealed, words)
         with self._one, self._alone():
@@ -153,13 +154,9 @@ class Quarantine:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A transaction, alone among all processes."""
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._file.execute("ROLLBACK")
-            raise
-        self._file.execute("COMMIT")
 
     def _seal_words(self) -> None:
         """A file of before has what errors said in the clear."""

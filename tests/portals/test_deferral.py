@@ -383,7 +383,7 @@ def test_the_operator_lays_uploads_aside_and_everybody_can_see_it(tmp_path: Path
         ready = client.get("/readyz")
         assert ready.status_code == 200
         assert ready.json()["notes"]["store"].startswith("deferring; waiting=1")
-        assert "suyuan_uploads_deferred 1.0" in client.get("/metrics").text
+        eventually(lambda: "suyuan_uploads_deferred 1.0" in client.get("/metrics").text)
         sold = {
             "infno": "3505", "msgid": "M1", "fixmedins_code": PHARMACY_P, "input": {"selinfo": [{
                 "med_list_codg": "X", "fixmedins_bchno": "B1", "rtal_docno": "R2", "sel_retn_cnt": "1",

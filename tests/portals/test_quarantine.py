@@ -182,7 +182,7 @@ def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_p
 
 def test_what_an_error_says_is_sealed_and_opened_with_a_reason(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     folder = node.folder
-    said = {"phone": "phone 13800000000"}
+    said = {"phone": "phone 13800000000 \ud800"}
     try:
         int(said["phone"])
     except ValueError as error:
@@ -237,6 +237,24 @@ def test_a_full_quarantine_refuses_the_next_message_and_drops_none(
     assert [kept.number for kept in node.quarantine.all()] == [1]
     node.quarantine.drop(1)
     assert answered(node, ("/api/v1/sales", told))[0].json()["code"] == "quarantined"
+
+
+def test_a_quarantine_that_cannot_be_read_keeps_the_server_neither_from_serving_nor_from_stopping(node: Node) -> None:
+    (node.folder / "quarantine.sqlite").write_bytes(b"no database" * 1_000)
+    app = application(node)
+
+    async def asked() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000), raise_app_exceptions=False)
+        inner = app.application  # type: ignore[attr-defined]
+        served = inner.router.lifespan_context(inner)
+        async with served, httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return [await client.get(path) for path in ("/readyz", "/metrics")]
+
+    ready, figures = asyncio.run(asked())
+    assert ready.status_code == 200
+    assert "cannot be read" in ready.json()["notes"]["quarantine"]
+    assert figures.status_code == 200
+    assert "suyuan_quarantined 0.0" in figures.text
 
 
 def test_what_was_acknowledged_is_kept_though_the_quarantine_is_full(
