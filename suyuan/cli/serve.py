@@ -2,13 +2,18 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Annotated
 
 import cyclopts
 
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, say, warn
-from suyuan.node import Node
+from suyuan.node import Node, NodeUnusable
 from suyuan.settings import PREFIX
+
+NATION_SECONDS = 3.0
+"""So long the start waits for the nation: a province works alone."""
 
 
 def serve(
@@ -26,6 +31,14 @@ def serve(
     workers: Annotated[
         int, cyclopts.Parameter(help="Server processes; the setting `workers` if not given. Several need a database.")
     ] = 0,
+    unrecovered: Annotated[
+        bool,
+        cyclopts.Parameter(
+            negative="",
+            help="Do not ask the nation whether this record lacks what it has of this province. Only where it is away "
+            "for good: boxes that were paid in the lost time are paid again.",
+        ),
+    ] = False,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
     """Serve the node over HTTP: API, the insurer's address, pages. Ctrl+C or SIGTERM stops it without losing anything.
@@ -40,6 +53,8 @@ def serve(
     os.environ.update({PREFIX + name: value for name, value in said.items() if value})
     with Node.open(dir) as node:
         node.check_clock()
+        if node.settings.nation and not unrecovered:
+            check_recovered(node)
         host, port = host or node.settings.host, node.settings.port if port < 0 else port
         count = node.settings.workers
         if count == 1:
@@ -50,6 +65,37 @@ def serve(
     say_where(sockets[0])
     serve_together(command_of(dir), sockets)
     return 0
+
+
+def check_recovered(node: Node) -> None:
+    """See that the nation has nothing of this province which its record lacks, and hears no other node of it.
+
+    Where it does not say, the province begins alone, with a warning.
+
+    Raises:
+        NodeUnusable: it has, or does: boxes would be paid again that were paid in the lost time.
+    """
+    from suyuan.relay.link import Post, Unreachable  # noqa: PLC0415  costs a second of the start
+    from suyuan.relay.province import Province, Restored, Stopped  # noqa: PLC0415  likewise
+    from suyuan.relay.station import link_of  # noqa: PLC0415  likewise
+
+    def asked(question: bytes) -> bytes:
+        with closing(Post(node.settings.nation)) as post:
+            return post(question, NATION_SECONDS)
+
+    # In a thread: what finds the address of a name waits as long as it likes.
+    asker = ThreadPoolExecutor(1, "ask-nation")
+    link = link_of(node, lambda question, _: asker.submit(asked, question).result(NATION_SECONDS))
+    try:
+        Province(node, link).connect()
+    except Restored as refusal:
+        raise NodeUnusable(str(refusal)) from refusal
+    except TimeoutError:
+        warn(f"no answer from the nation within {NATION_SECONDS:.0f} s; this province begins alone")
+    except (Unreachable, Stopped) as failure:
+        warn(f"the nation does not say whether this record is whole, and this province begins alone: {failure}")
+    finally:
+        asker.shutdown(wait=False)
 
 
 def open_socket(host: str, port: int) -> socket.socket:

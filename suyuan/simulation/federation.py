@@ -48,13 +48,13 @@ class Member:
         """Where its server listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start its server, and wait until it can take uploads."""
         here = str(Path(suyuan.__file__).parents[1])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
         command = [sys.executable, "-m", "suyuan", "serve", "--dir", str(self.folder), "--port", str(self.port)]
         with (self.folder.parent / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603  our own
+            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, env=environment)  # noqa: S603  our own
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
             try:

@@ -13,7 +13,7 @@ from story import HOSPITAL_A, catalogue
 
 from suyuan.node import Node
 from suyuan.relay.nation import provinces_of
-from suyuan.simulation.federation import Federation, free_ports, send
+from suyuan.simulation.federation import Federation, Member, free_ports, send
 from suyuan.simulation.union import differences
 
 
@@ -52,6 +52,19 @@ def test_a_node_recovers_only_from_a_nation_that_it_belongs_to_and_that_answers(
     assert (away.returncode, "no answer from" in away.stderr) == (3, True)
 
 
+@pytest.mark.slow
+def test_a_province_whose_nation_is_away_begins_alone_and_says_so(tmp_path: Path) -> None:
+    with Node.open(tmp_path / "44"):
+        pass
+    away, port = free_ports(2)
+    joined = f'province = "44"\nnation = "http://127.0.0.1:{away}"\nnation_key = "{"ab" * 32}"\n'
+    (tmp_path / "44" / "suyuan.toml").write_text(joined, encoding="utf-8")
+    member = Member("44", tmp_path / "44", port)
+    member.start()
+    member.stop()
+    assert member.logged().count("this province begins alone") == 1
+
+
 def sale(number: int) -> bytes:
     row = {
         "med_list_codg": "",
@@ -67,7 +80,9 @@ def sale(number: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_served_province_that_was_restored_says_so_and_is_recovered_by_one_command(tmp_path: Path) -> None:
+def test_a_province_that_was_copied_or_restored_is_not_served_before_it_is_recovered_by_one_command(
+    tmp_path: Path,
+) -> None:
     with Federation(tmp_path, ["44"], catalogue()) as federation, httpx.Client(timeout=20) as client:
         member = federation.provinces["44"]
         assert send(client, member, sale(1), HOSPITAL_A, "nhsa").json()["infcode"] in (0, "0")
@@ -75,6 +90,8 @@ def test_a_served_province_that_was_restored_says_so_and_is_recovered_by_one_com
         member.stop()
         shutil.copytree(member.folder, tmp_path / "older")
         member.start()
+        beside = suyuan("serve", "--port", "0", "--dir", str(tmp_path / "older"))
+        assert (beside.returncode, "another node has spoken" in beside.stderr) == (3, True), beside.stderr
         for number in range(2, 6):
             assert send(client, member, sale(number), HOSPITAL_A, "nhsa").json()["infcode"] in (0, "0")
         assert federation.settle_down(60)
@@ -82,7 +99,9 @@ def test_a_served_province_that_was_restored_says_so_and_is_recovered_by_one_com
         lost = len(member.events())
         shutil.rmtree(member.folder)
         (tmp_path / "older").rename(member.folder)
-        member.start()
+        refused = suyuan("serve", "--port", "0", "--dir", str(member.folder))
+        assert (refused.returncode, "suyuan relay recover" in refused.stderr) == (3, True), refused.stderr
+        member.start("--unrecovered")
         while not (standing := member.standing() or {}).get("failure"):
             time.sleep(0.1)
         assert "suyuan relay recover" in standing["failure"]
