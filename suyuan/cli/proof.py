@@ -76,12 +76,13 @@ def _prove(node: "Node", code: str, out: Path | None, *, whole: str, every: bool
     if altered:
         warn(f"{altered} ALTERED 被改动: no longer what was sealed; nothing is signed for it: suyuan verify --node")
     if waiting:
-        warn(f"{waiting} not sealed yet 尚未封存: promised only; run `suyuan lake seal`, or wait for the next sealing")
+        so_far = "not in the file" if every else "promised only"
+        warn(f"{waiting} not sealed yet 尚未封存: {so_far}; run `suyuan lake seal`, or wait for the next sealing")
     if kept_back:
         warn(f"{kept_back} kept back 不公开: the proof would tell a place that citizens are not told")
     if not found.file:
         if not waiting and not kept_back and not altered:
-            warn("nothing to prove 无可证明: no sale of this code is recorded")
+            warn(f"nothing to prove 无可证明: {'nothing' if every else 'no sale'} of this code is recorded")
         return 1
     _written(found.file, out)
     return 1 if altered else 0

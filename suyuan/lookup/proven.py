@@ -22,13 +22,13 @@ class ProvenSales(NamedTuple):
     proven: int
     """Sales (or events, where all were asked for) in the file."""
     waiting: int
-    """Sales that the next sealing will take in: the file holds a signed promise of each."""
+    """Those that the next sealing will take in: of sales, the file holds a signed promise of each."""
     kept_back: int
     """Sales whose proof would tell a place that citizens are not told."""
     checkpoint: Checkpoint | None
     """To which the file leads."""
     altered: int = 0
-    """Sales that are no longer what was sealed: nothing is signed for them."""
+    """Those that are no longer what was sealed: nothing is signed for them."""
 
 
 class Promising(Protocol):

@@ -163,6 +163,10 @@ def test_of_every_event_of_a_code_the_altered_are_told_apart_from_those_not_seal
     told = capsys.readouterr().err
     assert "1 ALTERED" in told
     assert "not sealed yet" not in told
+    assert run(["proof", code(31), "--all", "--dir", str(folder)]) == 1
+    assert "1 not sealed yet 尚未封存: not in the file" in capsys.readouterr().err
+    assert run(["proof", code(99), "--all", "--dir", str(folder)]) == 1
+    assert "nothing of this code is recorded" in capsys.readouterr().err
 
 
 def test_a_sealed_message_that_was_altered_or_exchanged_is_named(folder: Path) -> None:
