@@ -19,7 +19,7 @@ from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.figures import highest, summed
 from suyuan.portals.problem import Refused
 from suyuan.settlement.claim import Claim, FeeLine, Undo
-from suyuan.storage.inbox import Inbox, InboxFull, waiting_in
+from suyuan.storage.inbox import Inbox, InboxFull, Onlooker
 
 FOLDER = "inbox"
 FORCED = "FORCED"
@@ -32,8 +32,6 @@ LEFT_EVERY = 60.0
 """Seconds between two looks for what a server process that was killed has left."""
 RETRY_AFTER = {"retry-after": "30"}
 ORDERS = frozenset({"hold_set", "hold_lifted"})
-SEAL_BYTES = 30
-"""Key's number, packing, nonce and tag at the beginning of a sealed entry."""
 LATER = frozenset({"api", "epcis", "nhsa"})
 """Formats whose uploads may be laid aside. A scan screen keeps its baskets itself; a file is sent again."""
 
@@ -69,8 +67,7 @@ class Deferral:
         self._turn = threading.Lock()
         """Held while an upload is laid aside, and while the last one is taken out: none falls between."""
         self._replaying = threading.Lock()
-        self._names: dict[bytes, tuple[str, str]] = {}
-        """(institution, msgid) of what waited at the last look, by the beginning of its seal, like no other."""
+        self._onlooker = Onlooker(self._folder, self._name_of)
         self._figures: list[tuple[Gauge, Callable[[], float]]] = []
         self._looking: asyncio.Task[None] | None = None
         self._looked_for_left = 0.0
@@ -92,13 +89,7 @@ class Deferral:
 
     def waits(self, institution: str, msgid: str) -> bool:
         """Whether an upload with this id is laid aside, by whichever server process of this folder."""
-        known = self._names
-        names: dict[bytes, tuple[str, str]] = {}
-        for entry in waiting_in(self._folder):
-            seal = entry.content[:SEAL_BYTES]
-            names[seal] = known.get(seal) or self._name_of(entry.content)
-        self._names = names
-        return (institution, msgid) in names.values()
+        return self._onlooker.waits((institution, msgid))
 
     def _name_of(self, sealed: bytes) -> tuple[str, str]:
         kept = self._opened(sealed)

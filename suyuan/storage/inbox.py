@@ -2,8 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from threading import Lock
@@ -138,7 +139,7 @@ class Inbox:
 
     def _look(self) -> tuple[int, int]:
         """Find what waits; answers where the next entry goes, and the last number given."""
-        place, last = 0, 0
+        place = last = 0
         for number, start, content in _followed(self._file):
             if number > self._done:
                 self._entries.append((number, start, len(content)))
@@ -146,19 +147,51 @@ class Inbox:
         return place, max(last, self._done)
 
 
-def waiting_in(folder: Path) -> Iterator[Entry]:
-    """What waits in all files of a folder at this moment, whoever owns them; nothing is taken from anybody."""
-    for path in sorted(folder.glob("*.inbox")):
-        with path.open("rb") as file:
-            done = _done_beside(path)
-            for number, _, content in _followed(file.fileno()):
-                if number > done:
-                    yield Entry(number, content)
+class Onlooker:
+    """Looks at what waits in all files of a folder, whoever owns them: takes nothing, and reads each entry once."""
+
+    def __init__(self, folder: Path, name: Callable[[bytes], Hashable]) -> None:
+        self._folder = folder
+        self._name = name
+        self._one = Lock()
+        self._seen: dict[Path, _Seen] = {}
+
+    def waits(self, name: Hashable) -> bool:
+        """Whether an entry that is called so waits at this moment."""
+        with self._one:
+            paths = sorted(self._folder.glob("*.inbox"))
+            return any(self._look(path).get(name, 0) > _done_beside(path) for path in paths)
+
+    def _look(self, path: Path) -> dict[Hashable, int]:
+        """By name the number of each entry of this round, also of those that were taken out."""
+        with path.open("rb") as opened:
+            file = opened.fileno()
+            seen = self._seen.get(path)
+            if seen is None or any(os.pread(file, _HEAD.size, at) != head for at, head in seen.heads.items()):
+                seen = self._seen[path] = _Seen({}, {}, 0, 0)  # another round
+            for number, start, content in _followed(file, seen.place, seen.last):
+                head = _HEAD.pack(len(content), _check(number, content), number)
+                seen.numbers[self._name(content)] = number
+                seen.heads = {0: seen.heads.get(0, head), start - _HEAD.size: head}
+                seen.place, seen.last = start + len(content), number
+        return seen.numbers
 
 
-def _followed(file: int) -> Iterator[tuple[int, int, bytes]]:
-    """Number, place and content of each entry from the beginning, as far as they follow each other whole."""
-    place, last, size = 0, 0, os.fstat(file).st_size
+@dataclass
+class _Seen:
+    """A file as it was at the last look."""
+
+    heads: dict[int, bytes]
+    """By place, that of the first entry and that of the last: while both stand, what is between stands too."""
+    numbers: dict[Hashable, int]
+    place: int
+    """Where the next entry would begin."""
+    last: int
+
+
+def _followed(file: int, place: int = 0, last: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and content of each entry from there on, as far as they follow each other whole."""
+    size = os.fstat(file).st_size
     while True:
         head = os.pread(file, _HEAD.size, place)
         if len(head) < _HEAD.size:

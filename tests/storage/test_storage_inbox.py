@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from suyuan.storage.inbox import Inbox, InboxFull, waiting_in
+from suyuan.storage.inbox import Inbox, InboxFull, Onlooker
 
 SIZE = 1 << 16
 
@@ -94,7 +94,8 @@ def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: P
     other.stdout.readline()
     mine = Inbox.open(tmp_path, SIZE)
     assert mine.waiting == 0, "the other's is not mine"
-    assert [entry.content for entry in waiting_in(tmp_path)] == [b"left behind"], "and can be seen"
+    looks = Onlooker(tmp_path, bytes)
+    assert looks.waits(b"left behind"), "and can be seen"
     assert list(Inbox.left(tmp_path)) == [], "nor is it left behind while its owner lives"
     os.kill(other.pid, 9)
     other.wait()
@@ -104,7 +105,52 @@ def test_each_process_has_a_file_and_what_a_killed_one_left_is_found(tmp_path: P
     left.close()
     mine.close()
     assert contents(tmp_path) == [b"left behind"]
-    assert list(waiting_in(tmp_path)) == []
+    assert not looks.waits(b"left behind")
+
+
+def test_who_looks_on_reads_each_entry_once_and_sees_what_is_taken_out(tmp_path: Path) -> None:
+    read: list[bytes] = []
+
+    def name(content: bytes) -> bytes:
+        read.append(content)
+        return content
+
+    looks = Onlooker(tmp_path, name)
+    assert not looks.waits(b"0"), "there is no file yet"
+    inbox = Inbox.open(tmp_path, SIZE)
+    last = 0
+    for turn in range(3):  # after each round the next begins at the beginning of the file
+        entries = [b"%d" % (turn * 10 + number) for number in range(4)]
+        for entry in entries:
+            last = inbox.put(entry)
+            assert looks.waits(entry)
+        inbox.take_out(last - 2)
+        assert [looks.waits(entry) for entry in entries] == [False, False, True, True]
+        assert inbox.put(entries[0]) == last + 1
+        assert looks.waits(entries[0]), "it came once more"
+        inbox.take_out(last + 1)
+        assert not any(looks.waits(entry) for entry in entries)
+    assert len(read) == 15
+    inbox.close()
+
+
+def test_who_looks_on_forgets_an_entry_that_the_disk_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, inbox = Onlooker(tmp_path, bytes), Inbox.open(tmp_path, SIZE)
+    inbox.put(b"one")
+    sync = os.fdatasync
+
+    def refuses(_: int) -> None:
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(os, "fdatasync", refuses)
+    with pytest.raises(OSError, match="away"):
+        inbox.put(b"refused")
+    assert looks.waits(b"refused"), "for the file may have it"
+    monkeypatch.setattr(os, "fdatasync", sync)
+    inbox.put(b"a longer one")
+    inbox.put(b"three")
+    assert [looks.waits(name) for name in (b"one", b"refused", b"a longer one", b"three")] == [True, False, True, True]
+    inbox.close()
 
 
 def test_what_is_left_can_be_found_again_where_who_found_it_went_no_further(tmp_path: Path) -> None:
