@@ -73,7 +73,7 @@ def retry(
     *,
     dir: Folder = DEFAULT_FOLDER,  # noqa: A002  the option's name
 ) -> int:
-    """Read and take it once more, by the running server if there is one; what succeeds leaves the quarantine."""
+    """Read and take it once more, by the running server if there is one; what is taken leaves the quarantine."""
     from suyuan.portals.control import Asked  # noqa: PLC0415  costs a second of the start
     from suyuan.portals.quarantined import retry as again  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def retry(
         with Asked(dir, "retry", number=number) as answer:
             words = answer["words"]
     say(words)
-    return FINDINGS if "failed again" in words else FINE
+    return FINE if "was taken" in words else FINDINGS
 
 
 @app.command(name="drop")

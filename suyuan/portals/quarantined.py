@@ -17,11 +17,16 @@ from suyuan.portals.failing import is_poison
 from suyuan.portals.problem import Refused
 from suyuan.storage.quarantine import Kept, QuarantineFull
 
+
+def _table(raw: bytes, kind: str = "") -> Document:
+    return next(tables.read([raw], kind=kind, chunk_rows=1 << 30))
+
+
 READERS: dict[str, Callable[[bytes], Document]] = {
     "document": unpacked_document,
     "nhsa": nhsa.read,
     "epcis": epcis.read,
-    "table": lambda raw: next(tables.read([raw], chunk_rows=1 << 30)),
+    "table": _table,
     "api/claim": partial(read_claim, advice=False),
     "api/advice": partial(read_claim, advice=True),
     "api/reversal": read_reversal,
@@ -56,7 +61,7 @@ def put_apart(node: Node, door: str, step: str, content: bytes, by: str, *, erro
 
 
 def retry(node: Node, number: int) -> str:
-    """Read and take a message once more; answers what became of it, in words. What succeeds leaves the quarantine.
+    """Read and take a message once more; answers what became of it, in words. What is taken leaves the quarantine.
 
     Raises:
         Refused: there is no such entry.
@@ -75,13 +80,15 @@ def retry(node: Node, number: int) -> str:
             raise
         node.quarantine.keep(kept.door, kept.step, raw, kept.by, error)
         return f"{number} failed again: {type(error).__name__}"
-    node.quarantine.drop(number)
     if outcome.fatal or document.fatal:
-        return f"{number} was refused: {outcome.fatal or document.fatal}"
+        return f"{number} was refused, and is still kept: {outcome.fatal or document.fatal}"
+    node.quarantine.drop(number)
     return f"{number} was taken: {len(outcome.results)} records"
 
 
 def _reader(kept: Kept) -> Callable[[bytes], Document]:
     if kept.door.startswith("api/cancel/"):
         return partial(read_cancel, settlement=kept.door.removeprefix("api/cancel/"))
+    if kept.door.startswith("table/"):
+        return partial(_table, kind=kept.door.removeprefix("table/"))
     return READERS[kept.door]

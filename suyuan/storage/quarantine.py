@@ -44,7 +44,7 @@ class Kept(msgspec.Struct, frozen=True):
     by: str
     """The party that sent it."""
     door: str
-    """Which reader it is for: `nhsa`, `epcis`, `api/<shape>`, `document`."""
+    """Which reader it is for: `nhsa`, `epcis`, `table`, `table/<kind>`, `api/<shape>`, `document`."""
     step: str
     """`read` where our reader failed, `take` where the decision or its writing did."""
     message: str

@@ -133,6 +133,23 @@ def test_of_a_file_only_the_poisoned_part_stays_out(
     assert len(node.quarantine.all()) == 1
 
 
+def test_lines_of_which_only_the_address_says_what_happened_are_taken_when_they_are_tried_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise IndexError("no such column")
+
+    rows = b"code,event_time,receipt\n82345670000000000001,2026-03-09 10:00:00,R1\n"
+    with monkeypatch.context() as broken:
+        broken.setattr("suyuan.formats.tables.records_of", fails)
+        asked = {"content": rows, "headers": {"content-type": "text/csv"}}
+        answered(node, ("/api/v1/files?kind=sold", asked))
+    (kept,) = node.quarantine.all()
+    assert (kept.door, kept.by) == ("table/sold", PHARMACY_P)
+    assert retry(node, kept.number) == f"{kept.number} was taken: 1 records"
+    assert node.quarantine.all() == []
+
+
 def test_of_a_dry_run_nothing_is_kept_that_could_be_recorded_later(
     node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,10 +191,11 @@ def test_the_operator_lists_shows_tries_and_drops_what_is_kept(node: Node, tmp_p
     assert json.loads((tmp_path / "raw").read_bytes()) == {"infno": "2207"}
     assert run(["quarantine", "drop", "1", "--dir", str(folder)]) == 0
     assert run(["quarantine", "drop", "1", "--dir", str(folder)]) == 3
-    assert run(["quarantine", "retry", "2", "--dir", str(folder)]) == 0
-    assert run(["quarantine", "list", "--dir", str(folder)]) == 0
+    assert run(["quarantine", "retry", "2", "--dir", str(folder)]) == 1
+    assert run(["quarantine", "list", "--dir", str(folder)]) == 1, "what is refused stays"
+    assert run(["quarantine", "drop", "2", "--dir", str(folder)]) == 0
     with Node.open(folder) as again:
-        assert [line.reason for line in again.audit.lines()] == ["ticket 7", "dropped"]
+        assert [line.reason for line in again.audit.lines()] == ["ticket 7", "dropped", "dropped"]
 
 
 def test_what_an_error_says_is_sealed_and_opened_with_a_reason(node: Node, capsys: pytest.CaptureFixture[str]) -> None:

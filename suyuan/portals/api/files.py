@@ -112,7 +112,7 @@ async def take_file(request: Request) -> Response:
         documents = open_documents(Path(file.name), by, query.kind, CHUNK_ROWS)
         desk = rehearsal(site) if query.dry_run else None
         while (document := await run_in_threadpool(next, documents, None)) is not None:
-            found.add(document, await _outcome(request, desk, document))
+            found.add(document, await _outcome(request, desk, document, query.kind))
     answer = found.answer()
     if answer.fatal and not (answer.lines or answer.problems):
         name = Path(file.name).name  # ours, which says nothing to the sender
@@ -131,11 +131,12 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
     await run_in_threadpool(file.flush)
 
 
-async def _outcome(request: Request, desk: Desk | None, document: Document) -> Outcome:
+async def _outcome(request: Request, desk: Desk | None, document: Document, kind: str = "") -> Outcome:
     site, caller = site_of(request), caller_of(request)
     document.software = document.software or caller.software
     if document.crash is not None and desk is None:  # what was only rehearsed must not be tried again and recorded
-        apart = (document.format, "read", document.raw, caller.party)
+        door = f"table/{kind}" if kind and document.format == "table" else document.format
+        apart = (door, "read", document.raw, document.institution)
         refusal = await run_in_threadpool(put_apart, site.node, *apart, error=document.crash)
         return _left_out(document, refusal)
     if document.fatal:
