@@ -1,7 +1,7 @@
 """The province's side: ships its feed, takes what comes down, each exactly once, and stops with words where it must."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -42,7 +42,7 @@ class Stopped(Exception):  # noqa: N818  the operator's word for it
 class Restored(Stopped):
     """The nation has what this journal has no more, or hears another node of this province.
 
-    What comes down is taken all the same: recalls wait for nobody.
+    What comes down and is filed apart is taken all the same: recalls wait for nobody.
     """
 
 
@@ -160,7 +160,7 @@ class Province:
             taken = self.take()
         except Restored:
             try:
-                self._take_waiting(rechecks=False)
+                self._take_waiting(into=())
             finally:
                 self._state = None
             raise
@@ -310,14 +310,14 @@ class Province:
             self.connect()
         return self._take_waiting()
 
-    def take_all(self, state: State, *, rechecks: bool) -> None:
-        """Take all that waits, whether or not anything may be shipped; what was rechecked only if told so.
+    def take_all(self, state: State, into: Container[str] | None = None) -> None:
+        """Take all that waits, whether or not anything may be shipped; `into` as for `_file`.
 
         Raises:
             Stopped: another node ships meanwhile.
         """
         self._behind = state.hash
-        while self._take_waiting(rechecks=rechecks):
+        while self._take_waiting(into):
             if self._state is None:
                 raise Stopped(
                     "the nation has other slices of this province than a moment ago: if another node of it still "
@@ -325,7 +325,7 @@ class Province:
                 )
         self._lose_place()
 
-    def _take_waiting(self, *, rechecks: bool = True) -> bool:
+    def _take_waiting(self, into: Container[str] | None = None) -> bool:
         journal = self.node.journal
         last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
         number = last.detail["number"] if last is not None else 0
@@ -338,7 +338,7 @@ class Province:
         if state.down < number or (entry and answer.before is not None and answer.before != entry):
             self.take_anew()
             return True
-        taken = self._file(answer, answer.rechecked if rechecks else []) if answer.number > number else 0
+        taken = self._file(answer, into) if answer.number > number else 0
         self.standing.taken += taken
         self.standing.down, self.standing.waiting_down = answer.number, max(0, state.down - answer.number)
         self._share(state)
@@ -355,17 +355,19 @@ class Province:
 
         self.node.ledger.transact({FROM_NATION}, decide)
 
-    def _file(self, answer: Answer, rechecked: list[tuple[str, int, list[str]]]) -> int:
+    def _file(self, answer: Answer, into: Container[str] | None) -> int:
         """Store what came down, in one append with its number; answers how many events were new.
 
-        That a claim was rechecked becomes a fact of this province's own. Where its record may lack facts, that would
-        take the place of one of them: there it is left to the recovery, which takes all once more.
+        Most is filed apart. Alerts, and that a claim was rechecked, go into histories that are this province's own;
+        where its record may lack facts, they would take the place of one of them. There only those histories are
+        written that `into` names; the rest is left to the recovery, which takes all once more. None is for all.
         """
         told: dict[str, list[Event]] = {}
         for event in events_in(answer):
             told.setdefault(event.key, []).append(event)
-        alerts = [key for key in told if key.startswith(_ALERT)]
+        alerts = [key for key in told if key.startswith(_ALERT) and (into is None or key in into)]
         others = [key for key in told if not key.startswith(_ALERT)]
+        rechecked = [one for one in answer.rechecked if into is None or one[0] in into]
         keys = {FROM_NATION, *alerts, *map(elsewhere_key, others), *(claim for claim, _, _ in rechecked)}
 
         def decide(books: Books) -> int:

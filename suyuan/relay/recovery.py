@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from suyuan.ledger.events import Event, decoder, encoder
-from suyuan.ledger.keys import is_beside
+from suyuan.ledger.keys import alert_key, is_beside
 from suyuan.ledger.ledger import Books
 from suyuan.relay.filing import slices_key
 from suyuan.relay.nation import State
@@ -43,10 +43,8 @@ class Recovery:
         """
         province = self._province
         state = province.stand()
-        # An alert that came from the nation is the first of its history: what was said of it here follows it.
-        province.take_all(state, rechecks=False)
         begin, known = self._place()
-        conflicts = sorted({key for page in self._pages(begin) for key in self._conflicts(page.events)})
+        conflicts, begun_there = self._compared(begin)
         if conflicts:
             raise Stopped(
                 f"since this record was restored, facts were written under {len(conflicts)} keys under which the "
@@ -54,11 +52,14 @@ class Recovery:
                 "Restore the copy again into a new folder, run `suyuan relay recover` there before its server is "
                 "started, and have what was uploaded here since sent again"
             )
+        if begun_there:
+            province.take_anew()
+            province.take_all(state, begun_there)
         fetched = sum(self._append(page.events) for page in self._pages(begin))
-        province.speak(state, known)
-        # What came down before and could not be filed, because its claim was not here, is taken once more.
+        # What came down before and was not filed, because its history was not whole, is taken once more.
         province.take_anew()
-        province.take_all(state, rechecks=True)
+        province.speak(state, known)
+        province.take_all(state)
         return fetched
 
     def _place(self) -> tuple[str, State]:
@@ -90,6 +91,20 @@ class Recovery:
             own = [_as_written(event, beyond.get(event.id, [])) for event in told if not is_beside(event.key)]
             yield _Page(after, own, slices)
             after = answer.last
+
+    def _compared(self, begin: str) -> tuple[list[str], set[str]]:
+        """The keys under which this record and the nation have different facts, and those that began at the nation.
+
+        The latter are alerts that came from there: what was said of them here follows.
+        """
+        conflicts: set[str] = set()
+        begun: dict[str, int] = {}
+        for page in self._pages(begin):
+            conflicts.update(self._conflicts(page.events))
+            for event in page.events:
+                if event.key.startswith(alert_key("")):
+                    begun.setdefault(event.key, event.sequence)
+        return sorted(conflicts), {key for key, sequence in begun.items() if sequence > 1}
 
     def _conflicts(self, events: Iterable[Event]) -> Iterator[str]:
         """The keys that have another fact in the place of one of these."""

@@ -1,6 +1,5 @@
 """A province that was copied or restored: one node speaks for it, and what was lost comes back from the nation."""
 
-import itertools
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,10 +11,11 @@ from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Pla
 
 from suyuan.carry.backup import back_up
 from suyuan.carry.restore import restore_node
+from suyuan.intake.answers_to_alerts import Step, answer_alert
 from suyuan.ledger.events import Event, encoder
 from suyuan.relay import nation, province
 from suyuan.relay.link import Unreachable
-from suyuan.relay.messages import Unreadable
+from suyuan.relay.messages import Unreadable, read
 from suyuan.relay.province import Stopped
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
@@ -234,28 +234,32 @@ def test_a_restored_province_whose_original_still_ships_does_not_take_its_place(
     copy.node.close()
 
 
-def test_an_original_that_ships_while_the_copy_recovers_stops_it_with_words(field: Field, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["lost", "down"])
+def test_who_ships_while_a_copy_recovers_ends_that_with_words(field: Field, tmp_path: Path, asked: str) -> None:
     original, relay = field.places[HERE], field.relays[HERE]
     original.settle(HOSPITAL_A, box(1))
     field.settle_down()
     copy = Place(copied(original, tmp_path / "copy"), field.clock, upload=1000)
-    second = field.relay_of(copy)
-    asked = itertools.count(1)
+    # The original, or once that is refused a server of the copy's own record.
+    place, ships = (original, relay) if asked == "lost" else (copy, field.relay_of(copy))
+    questions: list[str] = []
 
-    def ships_once(question: bytes) -> bytes:
-        if (number := next(asked)) == 2:
-            original.settle(HOSPITAL_A, box(2), order="O2")
-            relay.ship()
-        assert number < 100, "it goes on asking for ever"
+    def ship_once(question: bytes) -> bytes:
+        questions.append(what := read(question).head.what)
+        if what == asked and questions.count(what) == 1:
+            place.settle(HOSPITAL_A, box(2), order="O2")
+            ships.ship()
+        assert len(questions) < 100, "it goes on asking for ever"
         return question
 
-    field.cut = ships_once
-    with pytest.raises(Stopped, match="if another node of it still ships, stop that one"):
-        Recovery(second).recover()
+    field.cut = ship_once
+    with pytest.raises(Stopped, match="still ships"):
+        Recovery(field.relay_of(copy)).recover()
     field.cut = None
+    field.places[HERE], field.relays[HERE] = place, ships
     field.settle_down()
     assert faults(field) == []
-    copy.node.close()
+    {original, copy}.difference([place]).pop().node.close()
 
 
 def test_a_record_copied_between_a_restore_and_its_recovery_gets_back_what_was_lost_before(
@@ -304,6 +308,38 @@ def test_that_a_claim_was_rechecked_in_the_lost_time_comes_back_once(field: Fiel
     assert [event.detail["rechecked"] for event in here.events("claim:") if event.kind == "corrected"] == ["sound"]
     field.settle_down()
     assert faults(field) == []
+
+
+def test_alerts_of_the_lost_time_come_back_whoever_raised_them_first(field: Field, tmp_path: Path) -> None:
+    here, there = field.places[HERE], field.places[THERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copied(here, tmp_path / "older")
+    field.cut = lambda _: None
+    for number in (5, 6):
+        there.settle(HOSPITAL_FAR, box(number), order=f"O{number}", person="person 2")
+        here.sell(HOSPITAL_A, box(number), batch=f"B{number}")
+    field.cut = None
+    for relay in field.relays.values():
+        relay.ship()
+    while field.follower.step():
+        pass
+    # Both the nation and the province raise this one, and the other only the nation; that one is contested.
+    here.settle(HOSPITAL_A, box(5), order="O5")
+    field.settle_down()
+    own_alerts = {event.key for event in own(here) if event.kind == "alerted"}
+    [other] = {event.key for event in here.events("alert:") if event.origin} - own_alerts
+    contest = Step(alert=other.removeprefix("alert:"), kind="contested", actor=HOSPITAL_A, text="a typing error")
+    assert answer_alert(here.node.desk, contest).status == "accepted"
+    field.settle_down()
+    lost, alerts = own(here), sorted(here.alerts())
+    here = go_on_with(field, tmp_path / "older")
+    with pytest.raises(Stopped, match="suyuan relay recover"):
+        field.relays[HERE].step()
+    Recovery(field.relays[HERE]).recover()
+    assert (own(here), sorted(here.alerts())) == (lost, alerts)
+    field.settle_down()
+    assert (faults(field), sorted(here.alerts())) == ([], alerts)
 
 
 @pytest.mark.parametrize(("place", "value"), [(2, "teleported"), (0, 2)])
