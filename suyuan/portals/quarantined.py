@@ -9,7 +9,7 @@ from msgspec import MsgspecError
 from suyuan.formats import epcis, nhsa, tables
 from suyuan.formats.api.documents import SHAPES, read, read_cancel, read_claim, read_reversal
 from suyuan.formats.document import Document
-from suyuan.formats.faults import UnreadableError
+from suyuan.formats.faults import UnreadableError, refusal
 from suyuan.formats.keeping import unpacked_document
 from suyuan.intake import take_together
 from suyuan.node import Node
@@ -36,8 +36,10 @@ READERS: dict[str, Callable[[bytes], Document]] = {
 
 
 @contextmanager
-def kept_apart(node: Node, door: str, raw: bytes, by: str) -> Iterator[None]:
+def kept_apart(node: Node, door: str, raw: bytes, by: str, *, dry_run: bool = False) -> Iterator[None]:
     """Around a reader: where it fails on a message, and not the message on it, that is kept sealed for the operator.
+
+    Nothing of a dry run is: tried again, it would be recorded.
 
     Raises:
         Refused: `quarantined`, with the number under which it is kept; `quarantine_full` where there is no room.
@@ -49,6 +51,8 @@ def kept_apart(node: Node, door: str, raw: bytes, by: str) -> Iterator[None]:
     except Exception as error:
         if not is_poison(error):
             raise
+        if dry_run:
+            raise Refused("field_unusable", where="body", what=refusal("failed")) from error
         raise put_apart(node, door, "read", raw, by, error=error) from error
 
 

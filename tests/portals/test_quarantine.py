@@ -164,7 +164,7 @@ def test_of_a_dry_run_nothing_is_kept_that_could_be_recorded_later(
         node, ("/api/v1/files?dry_run=true", asked), ("/api/v1/epcis/capture?dry_run=true", {"json": document})
     )
     assert "nothing of it was kept" in told.text
-    assert captured.status_code == 500
+    assert "nothing of it was kept" in captured.text
     assert node.quarantine.count() == 0
     (kept,) = answered(node, ("/api/v1/files", asked))
     assert "it is kept, and the operator is told. Number 1." in kept.text

@@ -3,7 +3,6 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -262,7 +261,7 @@ async def capture(request: Request) -> Response:
     """An EPCIS document."""
     query, site = query_of(request, CaptureQuery), site_of(request)
     raw = await codec.bytes_of(request, ("application/json", "application/ld+json"), EPCIS_BYTES_MAX)
-    with nullcontext() if query.dry_run else kept_apart(site.node, "epcis", raw, caller_of(request).party):
+    with kept_apart(site.node, "epcis", raw, caller_of(request).party, dry_run=query.dry_run):
         document = await run_in_threadpool(epcis.read, raw)
     document.institution = query.institution or document.institution
     if query.institution == "" and site.party(document.institution) is None:
