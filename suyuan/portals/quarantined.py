@@ -1,5 +1,6 @@
 """What is kept apart at the doors: a message on which our own reader fails, and trying it again once that is mended."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -60,7 +61,7 @@ def put_apart(node: Node, door: str, step: str, content: bytes, by: str, *, erro
     """Keep a message on which our own code failed, where there is room; answers what its sender is told."""
     try:
         return Refused("quarantined", value=str(node.quarantine.keep(door, step, content, by, error)))
-    except QuarantineFull:
+    except (QuarantineFull, sqlite3.Error, OSError):  # why it cannot be written is told by /readyz
         return Refused("quarantine_full", headers={"retry-after": "3600"})
 
 

@@ -257,7 +257,9 @@ def test_a_full_quarantine_refuses_the_next_message_and_drops_none(
     assert answered(node, ("/api/v1/sales", told))[0].json()["code"] == "quarantined"
 
 
-def test_a_quarantine_that_cannot_be_read_keeps_the_server_neither_from_serving_nor_from_stopping(node: Node) -> None:
+def test_a_quarantine_that_cannot_be_read_keeps_the_server_neither_from_serving_nor_from_stopping(
+    node: Node, poisoned: pytest.MonkeyPatch
+) -> None:
     (node.folder / "quarantine.sqlite").write_bytes(b"no database" * 1_000)
     app = application(node)
 
@@ -273,6 +275,10 @@ def test_a_quarantine_that_cannot_be_read_keeps_the_server_neither_from_serving_
     assert "cannot be read" in ready.json()["notes"]["quarantine"]
     assert figures.status_code == 200
     assert "suyuan_quarantined 0.0" in figures.text
+    refused, taken = answered(
+        node, ("/api/v1/sales", {"json": sale(POISON)}), ("/api/v1/sales", {"json": sale("82345670000000000001")})
+    )
+    assert (refused.status_code, refused.json()["code"], taken.status_code) == (507, "quarantine_full", 200)
 
 
 def test_what_was_acknowledged_is_kept_though_the_quarantine_is_full(
