@@ -106,7 +106,9 @@ async def force_deferral(site: Site, asked: Mapping[str, Any]) -> Given:
     deferral = site.counter.deferral
     if "on" in asked:
         deferral.force(on=bool(asked["on"]))
-    return Given({"reason": deferral.reason, "waiting": deferral.waiting, "forced": deferral.forced})
+    waiting = await asyncio.to_thread(deferral.waiting_anywhere)
+    reason = deferral.reason or ("by another server process, or one that is gone" if waiting else "")
+    return Given({"reason": reason, "waiting": waiting, "forced": deferral.forced})
 
 
 async def retry_kept(site: Site, asked: Mapping[str, Any]) -> Given:

@@ -87,6 +87,10 @@ class Deferral:
         """One line for headers and probes; empty while all is as usual."""
         return f"deferring; waiting={self.waiting}" if self.reason else ""
 
+    def waiting_anywhere(self) -> int:
+        """How many uploads are laid aside by all server processes of this folder together."""
+        return self._onlooker.waiting()
+
     def waits(self, institution: str, msgid: str) -> bool:
         """Whether an upload with this id is laid aside, by whichever server process of this folder."""
         return self._onlooker.waits((institution, msgid))

@@ -159,11 +159,17 @@ class Onlooker:
     def waits(self, name: Hashable) -> bool:
         """Whether an entry that is called so waits at this moment."""
         with self._one:
-            paths = sorted(self._folder.glob("*.inbox"))
-            return any(self._look(path).get(name, 0) > _done_beside(path) for path in paths)
+            return any(self._look(path).numbers.get(name, 0) > _done_beside(path) for path in self._paths())
 
-    def _look(self, path: Path) -> dict[Hashable, int]:
-        """By name the number of each entry of this round, also of those that were taken out."""
+    def waiting(self) -> int:
+        """How many entries wait at this moment."""
+        with self._one:
+            return sum(max(0, self._look(path).last - _done_beside(path)) for path in self._paths())
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("*.inbox"))
+
+    def _look(self, path: Path) -> "_Seen":
         with path.open("rb") as opened:
             file = opened.fileno()
             seen = self._seen.get(path)
@@ -174,7 +180,7 @@ class Onlooker:
                 seen.numbers[self._name(content)] = number
                 seen.heads = {0: seen.heads.get(0, head), start - _HEAD.size: head}
                 seen.place, seen.last = start + len(content), number
-        return seen.numbers
+        return seen
 
 
 @dataclass
@@ -184,6 +190,7 @@ class _Seen:
     heads: dict[int, bytes]
     """By place, that of the first entry and that of the last: while both stand, what is between stands too."""
     numbers: dict[Hashable, int]
+    """By name that of each entry of this round, also of those that were taken out."""
     place: int
     """Where the next entry would begin."""
     last: int

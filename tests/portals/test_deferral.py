@@ -179,6 +179,7 @@ def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart
             assert await refusal(counter.take(sale(1), PHARMACY_P)) == "deferred"
             assert other.waits(PHARMACY_P, "till-1"), "whichever process is asked"
             assert not other.waits(PHARMACY_P, "till-2")
+            assert (other.waiting, other.waiting_anywhere()) == (0, 1)
             await other.stop()
 
         run(node, story)
@@ -191,6 +192,7 @@ def test_what_the_operator_says_to_one_process_holds_for_all_and_after_a_restart
             counter.deferral.force(on=False)
             await until(lambda: not counter.deferral.reason)
             assert not counter.deferral.waits(PHARMACY_P, "till-1")
+            assert counter.deferral.waiting_anywhere() == 0
 
         run(node, second)
         assert order(node) == [1]
@@ -444,6 +446,8 @@ def test_whichever_of_several_processes_is_asked_tells_the_same_of_what_is_laid_
         with Asked(portal.folder, "defer", on=True):
             eventually(lambda: {sent(9) for _ in range(12)} == {202})  # a moment until both have heard
         assert sent(1) == 202
+        with Asked(portal.folder, "defer") as answer:
+            assert answer["waiting"] >= 13, "those of both"
         assert answers(1) == {(202, "deferred")}
         assert answers(2) == {(404, "outcome_unknown")}
         with Asked(portal.folder, "defer", on=False):

@@ -126,10 +126,12 @@ def test_who_looks_on_reads_each_entry_once_and_sees_what_is_taken_out(tmp_path:
             assert looks.waits(entry)
         inbox.take_out(last - 2)
         assert [looks.waits(entry) for entry in entries] == [False, False, True, True]
+        assert looks.waiting() == inbox.waiting == 2
         assert inbox.put(entries[0]) == last + 1
         assert looks.waits(entries[0]), "it came once more"
         inbox.take_out(last + 1)
         assert not any(looks.waits(entry) for entry in entries)
+        assert looks.waiting() == 0
     assert len(read) == 15
     inbox.close()
 
