@@ -40,7 +40,7 @@ def ingest(
     ):
         apart = KeptApart(node, by)
         for document, outcome in node.take_all(_documents(files, by), by, apart.failed):
-            apart.look(document)
+            apart.look(document, outcome)
             summary.add(document, outcome)
             faults.show(document, outcome)
             if out is not None:

@@ -35,10 +35,10 @@ class KeptApart:
         self._node = node
         self._by = by
 
-    def look(self, document: Document) -> None:
-        """Keep a document on which its reader failed."""
+    def look(self, document: Document, outcome: Outcome) -> None:
+        """Keep a document on which its reader failed; the outcome says so then."""
         if document.crash is not None:
-            document.fatal = self._keep(document.format, "read", document.raw, document, document.crash)
+            outcome.fatal = self._keep(document.format, "read", document.raw, document, document.crash)
 
     def failed(self, document: Document, error: Exception) -> Outcome:
         """Keep a document on which the decision failed; what is no fault of ours is raised as it was."""

@@ -150,6 +150,24 @@ def test_lines_of_which_only_the_address_says_what_happened_are_taken_when_they_
     assert node.quarantine.all() == []
 
 
+def test_the_command_line_says_whether_a_message_on_which_its_reader_fails_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: bytes) -> Any:
+        raise IndexError("no such row")
+
+    monkeypatch.setattr(nhsa, "read", fails)
+    monkeypatch.setattr("suyuan.storage.quarantine.MESSAGES_MAX", 1)
+    path, rejects = tmp_path / "messages.json", tmp_path / "rejects.json"
+    path.write_bytes(b'{"infno": "3505", "input": {}}\n{"infno": "3506", "input": {}}\n')
+    take = ["ingest", str(path), "--by", PHARMACY_P, "--dir", str(tmp_path / "node")]
+    assert run([*take, "--rejects", str(rejects)]) == 1
+    told = capsys.readouterr().err
+    assert "line 1: Our own program failed on it; it is kept apart" in told
+    assert "line 2: Our own program failed on it, and there is no room to keep it apart" in told
+    assert ["no room" in line for line in rejects.read_text().splitlines()] == [False, True]
+
+
 def test_of_a_dry_run_nothing_is_kept_that_could_be_recorded_later(
     node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
