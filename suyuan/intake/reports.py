@@ -150,6 +150,10 @@ class Written(msgspec.Struct):
     contact: str = ""
 
 
+NOT_BACK = "记录恢复时，原文未能取回。 What was written here did not come back when the record was recovered."
+"""Stands for what a sender wrote before a recovery from the nation, which has the facts and not the documents."""
+
+
 def report_key(receipt: str) -> str:
     """`report:<receipt number>`."""
     return f"report:{receipt}"
@@ -432,12 +436,12 @@ def _check_step(step: str, words: str, region: str) -> None:
 
 
 def open_words(desk: Desk, file: ReportFile) -> Written:
-    """What the sender wrote, without the contact."""
-    return msgspec.json.decode(_document(desk, file.document), type=Written)
+    """What the sender wrote, without the contact; `NOT_BACK` where that did not come back."""
+    return _written(desk, file.document)
 
 
 def open_photo(desk: Desk, file: ReportFile, place: int) -> bytes:
-    """One photo as JPEG, by its place from 0."""
+    """One photo as JPEG, by its place from 0; empty where it did not come back."""
     return _document(desk, file.photos[place])
 
 
@@ -458,10 +462,15 @@ def open_contact(desk: Desk, file: ReportFile, by: str, reason: str, *, person: 
         books.add(report_key(file.receipt), "reported", actor=by, region=file.region, detail=detail)
 
     desk.ledger.transact([report_key(file.receipt)], decide)
-    return msgspec.json.decode(_document(desk, file.contact), type=Written).contact
+    return _written(desk, file.contact).contact
+
+
+def _written(desk: Desk, name: str) -> Written:
+    raw = _document(desk, name)
+    return msgspec.json.decode(raw, type=Written) if raw else Written("", words=NOT_BACK, contact=NOT_BACK)
 
 
 def _document(desk: Desk, name: str) -> bytes:
+    """A document; it stands in the append of the report that names it, but no nation has one: empty then."""
     sealed = desk.ledger.journal.document(name)
-    assert sealed is not None, "documents stand in the append of the report that names them"
-    return desk.privacy.unseal(sealed)
+    return desk.privacy.unseal(sealed) if sealed is not None else b""

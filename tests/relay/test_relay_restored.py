@@ -1,5 +1,6 @@
 """A province that was copied or restored: one node speaks for it, and what was lost comes back from the nation."""
 
+import io
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -7,11 +8,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from PIL import Image
 from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Place
 
 from suyuan.carry.backup import back_up
 from suyuan.carry.restore import restore_node
 from suyuan.intake.answers_to_alerts import Step, answer_alert
+from suyuan.intake.reports import (
+    NOT_BACK,
+    Report,
+    open_contact,
+    open_photo,
+    open_words,
+    read_report,
+    take_report,
+)
 from suyuan.ledger.events import Event, encoder
 from suyuan.relay import nation, province
 from suyuan.relay.link import Unreachable
@@ -340,6 +351,28 @@ def test_alerts_of_the_lost_time_come_back_whoever_raised_them_first(field: Fiel
     assert (own(here), sorted(here.alerts())) == (lost, alerts)
     field.settle_down()
     assert (faults(field), sorted(here.alerts())) == ([], alerts)
+
+
+def test_a_report_of_the_lost_time_comes_back_without_what_was_sealed_and_says_so(field: Field, tmp_path: Path) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    copied(here, tmp_path / "older")
+    photo = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(photo, "JPEG")
+    report = Report(token="t" * 32, region="440100", words="torn", contact="by mail", photos=(photo.getvalue(),))
+    receipt = take_report(here.node.desk, report).receipt
+    kept = read_report(here.node.ledger, receipt)
+    assert kept is not None
+    assert open_words(here.node.desk, kept).words == "torn"
+    assert open_photo(here.node.desk, kept, 0)
+    field.settle_down()
+    here = go_on_with(field, tmp_path / "older")
+    Recovery(field.relays[HERE]).recover()
+    assert read_report(here.node.ledger, receipt) == kept
+    assert open_words(here.node.desk, kept).words == NOT_BACK
+    assert open_contact(here.node.desk, kept, "A440100", "to ask") == NOT_BACK
+    assert open_photo(here.node.desk, kept, 0) == b""
 
 
 @pytest.mark.parametrize(("place", "value"), [(2, "teleported"), (0, 2)])

@@ -401,6 +401,8 @@ async def read_photo(request: Request) -> Response:
         raise Refused("not_found", where="place", value=place)
     await recorded(request, "open photo", f"{file.receipt}/{place}")
     picture = await site.query(open_photo, site.node.desk, file, int(place) - 1)
+    if not picture:
+        raise Refused("not_found", where="place", value=place)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, no-store"})
 
 
