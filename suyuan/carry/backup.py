@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -301,28 +301,30 @@ def read_parts(folder: Path) -> list[Part]:
         expected = _hash_of_manifest(folder, parts[-1] if parts else None)
         if name != _name(number) or part.number != number or part.before != expected:
             raise FileRefused(f"{folder / name} does not follow the part before it: a part is missing or was altered")
-        _check_names(folder, part)
+        _check_names(folder / name, part, parts[-1].files if parts else {})
         parts.append(part)
     return parts
 
 
-def _check_names(folder: Path, part: Part) -> None:
+def _check_names(place: Path, part: Part, before: Mapping[str, object]) -> None:
     """A part names its own files and those of a lake, and nothing that could lie elsewhere.
+
+    Each names all files of a lake: what the part `before` named is not looked at again.
 
     Raises:
         FileRefused: it names something else, or less than every part has.
     """
-    place = folder / _name(part.number)
     own = {FEED, TABLES_FILE, AUDIT, SETTINGS, KEYS}
-    for name in part.files:
+    for name in sorted(part.files.keys() - before.keys()):
         pieces = name.split("/")
         inside = name in own or (pieces[0] in {LAKE, CHECKPOINTS} and len(pieces) > 1)
         if not inside or any(one in {"", ".", ".."} or "\0" in one for one in pieces):
             raise FileRefused(
                 f"{place / MANIFEST} names {name!r}, which no backup holds: it was not made by suyuan backup"
             )
-        if any((place / Path(*pieces[:depth])).is_symlink() for depth in range(len(pieces) + 1)):
-            raise FileRefused(f"{place / name} is or lies behind a link: copy the backup again, with what it links to")
+    for path in (place, *place.rglob("*")):
+        if path.is_symlink():
+            raise FileRefused(f"{path} is a link: copy the backup again, with what it links to")
     missing = sorted(own - {KEYS} - part.files.keys())
     if missing or not 1 <= part.catalogue_part <= part.number:
         raise FileRefused(
