@@ -79,14 +79,15 @@ class Far:
         except Unreachable:
             return False
 
-    def settle_down(self, server: Server) -> None:
-        """Until neither side has anything to tell, without faults."""
+    def settle_down(self, server: Server) -> bool:
+        """Until neither side has anything to tell, without faults; whether there was anything."""
         self._cut_until = 0
         before, self.weather.calm = self.weather.calm, True
-        for _ in range(STEPS_MAX):
-            if not self.step(server) and not self._follow():
-                break
+        steps = 0
+        while steps < STEPS_MAX and (self.step(server) or self._follow()):
+            steps += 1
         self.weather.calm = before
+        return 0 < steps < STEPS_MAX
 
     def _follow(self) -> bool:
         return self._follower.step() > 0

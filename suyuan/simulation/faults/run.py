@@ -479,8 +479,8 @@ class Run:
             server = self.disk.servers[0]
             server.node.take_time()
             self._wait_for_the_feed()
-            if self._far is not None:
-                self._far.settle_down(server)
+            while self._far is not None and self._far.settle_down(server):
+                self._wait_for_the_feed()  # for what came down
             # Making all lists again costs the most; a fault in them stays until it is looked for.
             lists = final or self.counts["checks"] % 3 == 2  # noqa: PLR2004
             self.findings += self.auditor.check(self._held(server, lists=lists), final=final)
@@ -568,9 +568,11 @@ def _rows(views: Views) -> dict[str, list[str]]:
 
 
 def _is_json(raw: bytes) -> bool:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        msgspec.json.decode(raw)
-        return True
+    """Whether it still reads as JSON, in either of the encodings that senders use."""
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            msgspec.json.decode(raw.decode(encoding))
+            return True
     return False
 
 
