@@ -72,8 +72,9 @@ def prove_all(ledger: Ledger, catalogue: Catalogue, prover: Prover, text: str, *
     keys, histories = leading_first(ledger, recognise(text, "scan", catalogue.maker_rules))
     checkpoint = prover.checkpoints.latest()
     events = [event for key in keys for event in histories[key]]
-    found = [place for event in events if (place := _place(prover, event, checkpoint)) is not None]
-    altered = sum(prover.is_altered(event) for event in events)
+    places = [_place(prover, event, checkpoint) for event in events]
+    found = [place for place in places if place is not None]
+    altered = sum(place is None and prover.is_altered(event) for event, place in zip(events, places, strict=True))
     waiting = len(events) - len(found) - altered
     file = prover.proof(found, checkpoint, open_places=True, open_whole=whole) if found else b""
     return ProvenSales(file, len(found), waiting, 0, checkpoint, altered)
