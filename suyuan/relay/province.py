@@ -163,6 +163,8 @@ class Province:
                 self._take_waiting(into=())
             finally:
                 self._state = None
+            if self.standing.waiting_down:
+                return True  # recalls do not wait for the rest after a failure, either
             raise
         except BaseException:
             self._state = None

@@ -27,7 +27,7 @@ from suyuan.ledger.events import Event, encoder
 from suyuan.relay import nation, province
 from suyuan.relay.link import Unreachable
 from suyuan.relay.messages import Unreadable, read
-from suyuan.relay.province import Stopped
+from suyuan.relay.province import Province, Stopped
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
 from suyuan.simulation.union import differences, untold
@@ -70,6 +70,16 @@ def faults(field: Field) -> list[str]:
     return differences(plain, at_nation) + untold(plain, at_nation)
 
 
+def stopped(relay: Province) -> str:
+    """The words with which a relay stands still, once it has taken what waits."""
+    for _ in range(100):
+        try:
+            relay.step()
+        except Stopped as refusal:
+            return str(refusal)
+    raise AssertionError("it goes on")
+
+
 def own(place: Place) -> list[Event]:
     return [event for event in place.events() if not event.origin and not event.key.startswith("relay:")]
 
@@ -84,8 +94,7 @@ def test_a_copy_beside_its_original_is_heard_by_nobody_and_the_original_goes_on(
     # It is the first to have something new, and still not the one who speaks.
     copy.settle(HOSPITAL_A, box(2), order="O2")
     before = len(field.center.events())
-    with pytest.raises(Stopped, match="suyuan relay recover"):
-        second.step()
+    assert "suyuan relay recover" in stopped(second)
     assert len(field.center.events()) == before
     assert here.settle(HOSPITAL_A, box(3), order="O3").verdict == "pay"
     field.settle_down()
@@ -97,12 +106,14 @@ def test_a_copy_beside_its_original_is_heard_by_nobody_and_the_original_goes_on(
     assert here.settle(HOSPITAL_A, box(4), order="O4").verdict == "pay"
     field.settle_down()
     assert faults(field) == []
-    # What the copy is told it takes all the same: a recall holds there too.
-    assert field.center.table(MAKER, "hold_set", {"code": box(9), "scope": "code", "reason": "recall"}) == ["accepted"]
-    field.settle_down()
-    with pytest.raises(Stopped, match="another node has spoken"):
-        second.step()
-    assert [event.kind for event in copy.history(f"elsewhere:trace20:{box(9)}")] == ["hold_set"]
+    # What the copy is told it takes all the same, and all of it before it stands still: recalls hold there too.
+    for number in range(9, 13):
+        order = {"code": box(number), "scope": "code", "reason": "recall"}
+        assert field.center.table(MAKER, "hold_set", order) == ["accepted"]
+        field.settle_down()
+    assert "another node has spoken" in stopped(second)
+    for number in range(9, 13):
+        assert [event.kind for event in copy.history(f"elsewhere:trace20:{box(number)}")] == ["hold_set"]
     copy.node.close()
 
 
@@ -120,8 +131,7 @@ def test_a_copy_that_takes_the_place_of_its_original_says_so_and_the_original_is
     field.settle_down()
     assert faults(field) == []
     original.settle(HOSPITAL_A, box(3), order="O3")
-    with pytest.raises(Stopped, match="another node has spoken"):
-        relay.step()
+    assert "another node has spoken" in stopped(relay)
     assert faults(field) == []
     original.node.close()
 
@@ -155,8 +165,7 @@ def test_a_province_restored_from_an_older_copy_gets_back_what_it_lost_once_and_
     here = go_on_with(field, tmp_path / "older")
     had = own(here)
     assert lost[: len(had)] == had
-    with pytest.raises(Stopped, match="suyuan relay recover"):
-        field.relays[HERE].step()
+    assert "suyuan relay recover" in stopped(field.relays[HERE])
     assert Recovery(field.relays[HERE]).recover() == len(lost) - len(had)
     assert own(here) == lost
     field.settle_down()
@@ -311,8 +320,7 @@ def test_that_a_claim_was_rechecked_in_the_lost_time_comes_back_once(field: Fiel
     lost = own(here)
     here = go_on_with(field, tmp_path / "older")
     # Served all the same, it does not write either what the nation says of its claim.
-    with pytest.raises(Stopped, match="suyuan relay recover"):
-        field.relays[HERE].step()
+    assert "suyuan relay recover" in stopped(field.relays[HERE])
     assert own(here) == lost[: len(own(here))]
     Recovery(field.relays[HERE]).recover()
     assert own(here) == lost
@@ -345,8 +353,7 @@ def test_alerts_of_the_lost_time_come_back_whoever_raised_them_first(field: Fiel
     field.settle_down()
     lost, alerts = own(here), sorted(here.alerts())
     here = go_on_with(field, tmp_path / "older")
-    with pytest.raises(Stopped, match="suyuan relay recover"):
-        field.relays[HERE].step()
+    assert "suyuan relay recover" in stopped(field.relays[HERE])
     Recovery(field.relays[HERE]).recover()
     assert (own(here), sorted(here.alerts())) == (lost, alerts)
     field.settle_down()
@@ -403,8 +410,7 @@ def test_what_came_down_for_a_lost_claim_is_filed_once_the_claim_is_back(field: 
     here = go_on_with(field, tmp_path / "older")
     while field.follower.step():
         pass
-    with pytest.raises(Stopped, match="another node has spoken"):
-        field.relays[HERE].step()
+    assert "another node has spoken" in stopped(field.relays[HERE])
     Recovery(field.relays[HERE]).recover()
     field.settle_down()
     assert [event.detail["rechecked"] for event in here.events("claim:") if event.kind == "corrected"] == ["sound"]
