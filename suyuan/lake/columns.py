@@ -85,14 +85,23 @@ Columns = dict[str, Sequence[Any]]
 """Field → its values in the order of the feed."""
 
 
-def unpacked(count: int, events: bytes) -> tuple[Columns, list[msgspec.Raw]]:
-    """So many packed events as columns, and each as it is stored.
+def apart(count: int, events: bytes) -> list[msgspec.Raw]:
+    """So many packed events, one by one as they are stored.
+
+    Raises:
+        msgspec.MsgspecError: they are not so many.
+    """
+    return _apart(_array(count, events))
+
+
+def unpacked(stored: Sequence[bytes | msgspec.Raw]) -> Columns:
+    """Packed events as columns; few at once, for the processor's cache.
 
     Raises:
         msgspec.MsgspecError: they are not events.
     """
-    array = b"\xdd" + count.to_bytes(4, "big") + events
-    stored = _apart(array)
+    count, events = len(stored), b"".join(stored)
+    array = _array(count, events)
     fields = int.from_bytes(events[1:3], "big") if events[:1] == b"\xdc" else 0
     unpack = _UNPACKERS.get(fields)
     if unpack is not None:
@@ -105,7 +114,11 @@ def unpacked(count: int, events: bytes) -> tuple[Columns, list[msgspec.Raw]]:
     columns: Columns = {field.name: values for field, values in zip(_FIELDS, zip(*rows, strict=True), strict=False)}
     for field in _FIELDS[len(columns) :]:  # of an earlier release
         columns[field.name] = (field.default,) * count
-    return columns, stored
+    return columns
+
+
+def _array(count: int, events: bytes) -> bytes:
+    return b"\xdd" + count.to_bytes(4, "big") + events
 
 
 class Texts:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from suyuan.lake.columns import SCHEMA, Columns, Frames, unpacked
+from suyuan.lake.columns import SCHEMA, Columns, Frames, apart, unpacked
 from suyuan.proof import leaf
 from suyuan.proof.tree import root_of
 
@@ -111,16 +111,19 @@ class SegmentMaker:
         return Made(len(frame), root, earliest, latest, path.stat().st_size, file_hash(path), self._hashing.seconds)
 
     def _unpack(self) -> None:
+        """Take in what waits, so many events at a time, however many one append stored."""
         if not self._count:
             return
-        count, events = self._count, b"".join(self._waiting)
+        stored = apart(self._count, b"".join(self._waiting))
         self._waiting, self._count = [], 0
-        columns, stored = unpacked(count, events)
-        with self._hashing:
-            self._leaves += leaf.leaf_hashes(
-                _told(columns), stored, self._task.first + self._frames.count, self._task.salt_key, self._hidden
-            )
-        self._frames.add(count, columns)
+        for at in range(0, len(stored), CHUNK):
+            few = stored[at : at + CHUNK]
+            columns = unpacked(few)
+            with self._hashing:
+                self._leaves += leaf.leaf_hashes(
+                    _told(columns), few, self._task.first + self._frames.count, self._task.salt_key, self._hidden
+                )
+            self._frames.add(len(few), columns)
 
 
 class _Clock:

@@ -330,7 +330,7 @@ def _column_faults(lake: Lake, segment: Sealed, events: Sequence[Event]) -> Iter
     frames = Frames()
     for at in range(0, len(events), CHUNK):
         part = events[at : at + CHUNK]
-        columns, _ = unpacked(len(part), b"".join(map(encoder.encode, part)))
+        columns = unpacked(list(map(encoder.encode, part)))
         frames.add(len(part), columns)
     expected = _plain(frames.rows(segment.first))
     within = pl.col("feed").is_between(segment.first, segment.first + segment.events - 1)

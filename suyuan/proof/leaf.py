@@ -8,6 +8,7 @@ stored for them, and a proof can tell one thing and keep the other.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -95,8 +96,11 @@ def leaf_hashes(
     sha256, what_of = hashlib.sha256, WHAT.get
     made = salts(salt_key, first, len(columns.keys))
     each = [made[at : at + SALT] for at in range(0, len(made), SALT)]
-    wholes = [raw if raw.startswith(_HEADER) else canonical(raw) for raw in map(bytes, stored)]
-    commitments = [sha256(salt + whole).hexdigest() for salt, whole in zip(each, wholes, strict=True)]
+    salted = [salt + whole for salt, whole in zip(each, stored, strict=True)]
+    commitments = [
+        sha256(one if one.startswith(_HEADER, SALT) else one[:SALT] + canonical(one[SALT:])).hexdigest()
+        for one in salted
+    ]
     whats = [what_of(kind, kind) for kind in columns.kinds]
     if hidden.isdisjoint(columns.actors):
         rows = list(zip([NAME] * len(whats), whats, *columns[1:], commitments, strict=True))
@@ -135,11 +139,13 @@ def _text(told: tuple[str, str, int, int, str, str], whole: str, place: str) -> 
 def salts(salt_key: bytes, first: int, count: int) -> bytes:
     """The salts of a run of events, 16 bytes each: SHAKE-128 of the secret and the number of their block."""
     block, skipped = divmod(first, BLOCK)
-    made = b"".join(
-        hashlib.shake_128(salt_key + each.to_bytes(8, "big")).digest(BLOCK * SALT)
-        for each in range(block, (first + count - 1) // BLOCK + 1)
-    )
+    made = b"".join(_block(salt_key, each) for each in range(block, (first + count - 1) // BLOCK + 1))
     return made[skipped * SALT : (skipped + count) * SALT]
+
+
+@lru_cache(maxsize=2)  # runs are shorter than a block
+def _block(salt_key: bytes, number: int) -> bytes:
+    return hashlib.shake_128(salt_key + number.to_bytes(8, "big")).digest(BLOCK * SALT)
 
 
 def place_salt(salt: bytes) -> bytes:
