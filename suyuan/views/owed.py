@@ -70,6 +70,8 @@ _OTHER_KEYS = ("message:", "batch:", "hold:", "alert:", "report:")
 _COUNTED = frozenset({"legacy", "exempt", "unreadable", "virtual", "escape"})
 """Balances of what goes without a code of its own; those of lots are stock, not debt."""
 _UNDOING = frozenset({"cancelled", "reversed", "corrected", "returned"})
+_REVIEW_ENDED = _UNDOING | {"due"}
+"""A review ends with what it was said in, also where the hold of a claim ran out."""
 _MOVED = frozenset({"produced", "packed", "unpacked", "shipped", "received", "refused", "counted", "changed", "exited"})
 _KEYS_AT_ONCE = 500
 """Values in one SQL list; SQLite takes 32,766 in all."""
@@ -79,7 +81,7 @@ class Owed:
     """The view: rows come with what opens a debt and go with what settles it."""
 
     name = "owed"
-    version = 1
+    version = 2
     metadata = _METADATA
 
     def apply(self, connection: sa.Connection, events: Sequence[Event]) -> None:
@@ -205,7 +207,7 @@ class _Page:
 
     def take_box(self, event: Event) -> None:
         """A code that reads in two ways, or that belongs to no product known here; what mends either."""
-        if event.kind in _UNDOING and event.corrects:
+        if event.kind in _REVIEW_ENDED and event.corrects:
             self._review_undone(event)
         elif event.verdict == "refuse":
             pass  # the refused claim itself is what is owed

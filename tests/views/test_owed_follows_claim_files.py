@@ -134,6 +134,16 @@ def test_a_code_that_reads_in_two_ways_is_owed_once_and_until_it_is_scanned_agai
     assert owed(story) == {}
 
 
+def test_a_code_under_review_is_owed_no_longer_than_the_claim_that_was_held_for_it() -> None:
+    story = Story()
+    story.settle(HOSPITAL_A, f"01{GTIN}10ABCDEFGH1730010121SN123456", expected=-1)
+    assert owed(story) == {"hold": 1, "code_review": 1}
+    story.wait(days=14)
+    assert owed(story) == {"hold": 1, "code_review": 1}
+    story.wait(days=2)
+    assert owed(story) == {}
+
+
 def test_prefixes_without_a_product_are_counted_by_prefix() -> None:
     story = Story()
     unknown = [f"8999999{number:013d}" for number in (1, 2)]
