@@ -82,7 +82,7 @@ def test_no_proof_and_no_page_tells_what_citizens_are_not_told(
             event.id,
             *event.references.values(),
         )
-        if value
+        if len(value) > 4  # shorter ones stand in a signature by chance
     }
     assert len(private) > 20
     assert any(value.startswith("p1") for value in private)
