@@ -10,6 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
+from suyuan.storage import sqlite_file
+
 SERVER = "postgresql://"
 IN_MEMORY = ":memory:"
 
@@ -77,11 +79,9 @@ def engine_at(address: str | Path) -> sa.Engine:
         engine = sa.create_engine(url)
 
     def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
-        """Readers beside one writer, and every commit on disk before it returns."""
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        """Every commit is on disk before it returns."""
+        sqlite_file.prepare(connection, "FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
 
     sa.event.listen(engine, "connect", prepare)
     return engine

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from suyuan.ledger.privacy import Privacy
+from suyuan.storage import sqlite_file
 
 FILE = "quarantine.sqlite"
 TRACE_MAX = 20_000
@@ -71,9 +72,9 @@ class Quarantine:
     def __init__(self, path: Path | None, privacy: Privacy) -> None:
         self._privacy = privacy
         self._one = threading.Lock()
-        self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None, timeout=10)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-            self._file.execute(f"PRAGMA {pragma}")
+        self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        sqlite_file.prepare(self._file, "FULL")
+        self._file.execute("PRAGMA secure_delete=ON")
         self._file.execute(_SCHEMA)
         self._seal_words()
         if path is not None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from suyuan.ledger.journal import Journal
 from suyuan.ledger.keys import is_beside
+from suyuan.storage import sqlite_file
 from suyuan.views.view import View
 
 PAGE = 5_000
@@ -198,8 +199,5 @@ def _engine(path: Path | None) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
-    """Readers beside one writer; commits do not wait for the disk: a lost one is taken in again."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    """Commits do not wait for the disk: a lost one is taken in again."""
+    sqlite_file.prepare(connection, "NORMAL")

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,18 @@ def test_of_many_that_open_old_tables_at_once_one_brings_them_up_to_date(place: 
     assert {tables.meta("schema") for tables in opened} == {str(SCHEMA_VERSION)}
     for tables in opened:
         tables.close()
+
+
+def test_tables_that_an_older_program_still_writes_to_are_opened_once_it_is_done(tmp_path: Path) -> None:
+    path = str(tmp_path / "tables.db")
+    write_old(path, "1")
+    with closing(sqlite3.connect(path)) as older, ThreadPoolExecutor(1) as thread:
+        older.execute("BEGIN IMMEDIATE")
+        opening = thread.submit(Tables.open, path)
+        assert not wait([opening], 0.3).done  # it has found them locked
+        older.commit()
+        with opening.result() as tables:
+            assert tables.meta("schema") == str(SCHEMA_VERSION)
 
 
 def test_of_many_that_open_an_empty_place_at_once_one_makes_the_tables(place: str) -> None:
