@@ -1,6 +1,7 @@
 """The watch: a server process looks at itself every few seconds, so that its figures say how it is."""
 
 import asyncio
+import gc
 from contextlib import suppress
 from datetime import timedelta
 
@@ -18,6 +19,11 @@ READY_EVERY = 5
 FLAGS_EVERY = 60
 """Looks after which scanner software is compared with the others."""
 FLAGS_DAYS = 7
+
+COLLECT_EVERY = 5
+"""Looks after which cycles are collected, where there may be many."""
+COLLECT_FROM = 50_000
+"""New objects from which on there may be: some ten MiB. Pages leave cycles, uploads hardly any and wait for nothing."""
 
 
 class Watch:
@@ -52,6 +58,8 @@ class Watch:
             if not looks % FLAGS_EVERY and not site.views.failure:
                 with suppress(Exception):  # a list that does not answer has a figure of its own
                     figures.flagged.set(await site.query(_flagged, site))
+            if not looks % COLLECT_EVERY and gc.get_count()[0] > COLLECT_FROM:
+                gc.collect()  # by itself it would come after a million (`COLLECT_AFTER`), by then of 160 MiB and more
             looks += 1
             await asyncio.sleep(LOOK_EVERY)
 

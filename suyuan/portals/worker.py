@@ -1,11 +1,13 @@
 """One of several server processes: it serves on a socket that its parent opened, until that tells it to stop."""
 
+import gc
 import socket
 import sys
 from pathlib import Path
 
 import structlog
 
+from suyuan import COLLECT_AFTER
 from suyuan.node import Node, NodeUnusable
 from suyuan.portals.app import application
 from suyuan.portals.server import configure_log, serve
@@ -20,6 +22,7 @@ CANNOT = 3
 
 def main(folder: Path, opened: int, lifeline: int) -> int:
     """Serve the node of a folder on an open socket."""
+    gc.set_threshold(COLLECT_AFTER)
     configure_log()
     stop_with_parent(lifeline)
     try:

@@ -52,6 +52,9 @@ _SIDES = sa.Table(
     sqlite_with_rowid=False,
 )
 """Whose an alert is, twice where it has two sides: `44` for a province, `party:<code>`, `fund:<fund>`."""
+_LEADING, _ANY = _SIDES.alias(), _SIDES.alias()
+_LED = _ALERTS.join(_LEADING, _LEADING.c.number == _ALERTS.c.number)
+"""Made once: one for each question would be left to the collector of cycles, as thousands a minute of a busy stream."""
 _STEPS = sa.Table(
     "alert_steps",
     _METADATA,
@@ -361,18 +364,13 @@ def _query(wanted: AlertsWanted, *columns: sa.ColumnElement[Any]) -> tuple[sa.Se
     """
     number: sa.ColumnElement[int] = _ALERTS.c.number
     query = sa.select(*columns).select_from(_ALERTS)
-    for sides in _sides_wanted(wanted):
-        if len(sides) == 1 and number is _ALERTS.c.number:
-            side = _SIDES.alias()
-            number = side.c.number
-            query = (
-                sa.select(*columns)
-                .select_from(_ALERTS.join(side, side.c.number == _ALERTS.c.number))
-                .where(side.c.side == sides[0])
-            )
-    for sides in _sides_wanted(wanted):
-        other = _SIDES.alias()
-        query = query.where(sa.exists().where(other.c.number == _ALERTS.c.number, other.c.side.in_(sides)))
+    needed = _sides_wanted(wanted)
+    if leading := next((sides for sides in needed if len(sides) == 1), None):
+        needed.remove(leading)
+        number = _LEADING.c.number
+        query = sa.select(*columns).select_from(_LED).where(_LEADING.c.side == leading[0])
+    for sides in needed:
+        query = query.where(sa.exists().where(_ANY.c.number == _ALERTS.c.number, _ANY.c.side.in_(sides)))
     return query.where(*_conditions(wanted)), number
 
 

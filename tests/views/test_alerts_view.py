@@ -1,5 +1,6 @@
 """The list of alerts: its numbers, whose an alert is, what is done about it, and what each side may see."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,18 @@ def test_alerts_are_numbered_in_the_order_in_which_they_arose(field: Field) -> N
         assert [alert.number for alert in alerts_before(connection, 0, 2, AlertsWanted())] == [5, 4]
         assert [alert.number for alert in alerts_before(connection, 4, 9, AlertsWanted())] == [3, 2, 1]
         assert alerts_before(connection, 1, 9, AlertsWanted()) == []
+
+
+@pytest.mark.parametrize("wanted", [{}, {"scope_region": "44"}, {"institution": PHARMACY_P}])
+def test_reading_on_leaves_nothing_to_the_collector_of_cycles(field: Field, wanted: dict[str, str]) -> None:
+    """A server collects seldom; a busy stream reads on thousands of times a minute."""
+    field.sold_twice(HOSPITAL_A, PHARMACY_P)
+    for _ in range(2):  # what is made once is made by the first round
+        gc.collect()
+        for _ in range(50):
+            assert len(field.all(**wanted)) == 1
+        left = gc.collect()
+    assert left < 50
 
 
 def test_a_list_made_again_has_the_same_numbers_states_and_steps(tmp_path: Path) -> None:
