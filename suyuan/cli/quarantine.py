@@ -9,6 +9,7 @@ import cyclopts
 
 from suyuan.cli import FINDINGS, FINE
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
+from suyuan.cli.writing import joined
 from suyuan.lookup.moment import iso_time
 from suyuan.node import Node, NodeUnusable, is_node, read_secrets
 from suyuan.storage.quarantine import FILE, Quarantine
@@ -78,7 +79,7 @@ def retry(
     from suyuan.portals.quarantined import retry as again  # noqa: PLC0415
 
     try:
-        with Node.open_existing(dir) as node:
+        with Node.open_existing(dir) as node, joined(node):
             words = again(node, number)
     except JournalInUse:
         with Asked(dir, "retry", number=number) as answer:

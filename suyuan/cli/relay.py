@@ -73,9 +73,10 @@ def status(
         with Node.open_existing(dir) as node:
             told = {"standing": standing_of(node)}
     standing = told["standing"]
+    code = 1 if standing.get("failure") or standing.get("unrecovered") else 0
     if format == "json":
         print_json(standing)
-        return 1 if standing.get("failure") else 0
+        return code
     provinces = standing.pop("provinces")
     print_table(("what", "value"), [(name, value) for name, value in standing.items() if value != ""])
     if provinces:
@@ -84,7 +85,7 @@ def status(
             for one in provinces
         ]
         print_table(("province", "name", "slices taken", "entries for it", "last heard"), rows)
-    return 1 if standing.get("failure") else 0
+    return code
 
 
 @app.command(name="recover")

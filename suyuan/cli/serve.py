@@ -53,8 +53,8 @@ def serve(
     os.environ.update({PREFIX + name: value for name, value in said.items() if value})
     with Node.open(dir) as node:
         node.check_clock()
-        if node.settings.nation and not unrecovered:
-            check_recovered(node)
+        if node.settings.nation:
+            _check_recovered(node, anyway=unrecovered)
         host, port = host or node.settings.host, node.settings.port if port < 0 else port
         count = node.settings.workers
         if count == 1:
@@ -65,6 +65,23 @@ def serve(
     say_where(sockets[0])
     serve_together(command_of(dir), sockets)
     return 0
+
+
+def _check_recovered(node: Node, *, anyway: bool) -> None:
+    """See to it that a record which may lack boxes that were paid does not pay them again, unless the operator says so.
+
+    Raises:
+        NodeUnusable: as for `check_recovered`.
+    """
+    from suyuan.relay.heard import note_heard, unrecovered  # noqa: PLC0415  only a province needs it
+    from suyuan.relay.speaker import speaker_of  # noqa: PLC0415  likewise
+
+    if anyway:
+        note_heard(node, speaker_of(node), by="operator")
+        return
+    check_recovered(node)
+    if words := unrecovered(node):
+        warn(words)
 
 
 def check_recovered(node: Node) -> None:

@@ -55,6 +55,7 @@ def settle(
 def _print_verdict(verdict: ClaimVerdict) -> None:
     first = "" if verdict.first else " (first answer repeated 首次结果)"
     advice = " (advice only 预结算)" if verdict.advice else ""
+    advice += " (provisional: the nation did not answer 暂定，未能查询全国库)" if verdict.provisional else ""
     say(f"claim 结算: {verdict.verdict}{advice}{first}  setl_id {verdict.settlement or '-'}")
     say(f"paid 支付 {yuan(verdict.paid)}  held 暂缓 {yuan(verdict.held)}  refused 拒付 {yuan(verdict.refused)}")
     rows: list[tuple[str, ...]] = []

@@ -1,7 +1,7 @@
 """What the commands that take uploads have in common: the node they write to, and the faults they show."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,10 +22,29 @@ def node_to_write(folder: Path, *, dry_run: bool) -> Iterator[Node]:
     """
     none_yet = dry_run and not is_node(folder)
     scratch = TemporaryDirectory(prefix="suyuan-rehearsal-") if none_yet else nullcontext(folder)
-    with scratch as place, Node.open(Path(place)) as node:
+    with scratch as place, Node.open(Path(place)) as node, joined(node):
         node.rehearse(dry_run)
         node.take_time()
         yield node
+
+
+@contextmanager
+def joined(node: Node) -> Iterator[None]:
+    """A province asks its nation before it pays (R23), and takes nothing before it is recovered, as its server does.
+
+    Raises:
+        Unrecovered: it is to be recovered first.
+    """
+    if not node.settings.nation:
+        yield
+        return
+    from suyuan.relay.heard import Unrecovered, unrecovered  # noqa: PLC0415  only a province needs it
+    from suyuan.relay.station import Station  # noqa: PLC0415  likewise
+
+    if words := unrecovered(node):
+        raise Unrecovered(words)
+    with closing(Station(node)):
+        yield
 
 
 class KeptApart:

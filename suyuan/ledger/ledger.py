@@ -309,6 +309,8 @@ class Ledger:
         """µs UTC; the only clock of the ledger."""
         self.rehearsing = False
         """True while decisions are made and answered, and nothing is written."""
+        self.gate: Callable[[Iterable[str]], None] | None = None
+        """Called with the keys of each append; raises where nothing may be written under them."""
         self.tag = secrets.token_hex(3)
         """Tells the ids that this process makes from those of others."""
         self._numbers = itertools.count()
@@ -394,6 +396,8 @@ class Ledger:
             documents.update(books.documents)
         if not events or self.rehearsing:
             return []
+        if self.gate is not None:
+            self.gate(expected)
         stale = self.journal.append(events, expected, documents)
         return [] if isinstance(stale, bytes) else stale
 

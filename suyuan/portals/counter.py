@@ -18,6 +18,7 @@ from suyuan.portals.deferral import RETRY_AFTER, Back, Deferral
 from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.portals.quarantined import put_apart
+from suyuan.relay.heard import Unrecovered
 
 GROUP_DOCUMENTS_MAX = 16
 """Uploads stored by one append. More save hardly any time, and all of them wait for the last one (measured)."""
@@ -93,7 +94,11 @@ class Counter:
 
     async def _failed(self, document: Document, by: str, error: Exception) -> Outcome:
         """The store could not take it: whether it was kept is unknown, and to record it once more is harmless."""
-        self.deferral.begin(f"the store failed: {str(error)[:200]}")
+        if isinstance(error, Unrecovered):
+            with suppress(OSError):  # there is no room to lay it aside
+                await asyncio.to_thread(self.deferral.follow)
+        else:
+            self.deferral.begin(f"the store failed: {str(error)[:200]}")
         if self.deferral.reason and not self.deferral.refuses(document):
             with suppress(Back):
                 return await asyncio.to_thread(self.deferral.lay_aside, document, by)

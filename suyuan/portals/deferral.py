@@ -1,4 +1,4 @@
-"""Accept and replay: while the store is slow or down, uploads are laid aside durably and recorded, in order, later."""
+"""Accept and replay: while nothing can or may be recorded, uploads are laid aside durably and recorded later."""
 
 import asyncio
 import threading
@@ -15,9 +15,10 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.formats.keeping import packed_document, unpacked_document
 from suyuan.intake import take_together, upload_of
 from suyuan.node import Node
-from suyuan.portals.failing import is_poison, is_store_down
+from suyuan.portals.failing import STORE, is_poison, is_store_down
 from suyuan.portals.figures import highest, summed
 from suyuan.portals.problem import Refused
+from suyuan.relay.heard import unrecovered
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 from suyuan.storage.inbox import Inbox, InboxFull, Onlooker
 
@@ -58,10 +59,13 @@ class Deferral:
         self.node = node
         settings = node.settings
         self.on = settings.defer == "uploads" and settings.engine != "memory"
+        """Uploads are laid aside where the store is slow or down; without it only where a record is not recovered."""
         self.reason = ""
         """Why uploads are laid aside, in words; empty while they are recorded at once."""
         self.forced = False
         """The operator said so; only the operator ends it."""
+        self.unrecovered = ""
+        """Why nothing may be recorded before the nation is heard (`relay.heard`), in words; empty where it may."""
         self.log = structlog.get_logger("suyuan")
         self._inbox: Inbox | None = None
         self._turn = threading.Lock()
@@ -122,14 +126,17 @@ class Deferral:
 
     async def start(self) -> None:
         """Look at the store from now on. What was laid aside before a restart is recorded before anything new."""
-        if not self.on:
+        settings = self.node.settings
+        left = await asyncio.to_thread(self.waiting_anywhere)
+        if settings.engine == "memory" or not (self.on or left or settings.nation):
             return
-        self._inbox = await asyncio.to_thread(Inbox.open, self._folder, self.node.settings.defer_mb << 20)
-        self._follow_operator()
-        if self.forced:
-            pass  # recorded when the operator says so
-        elif self._inbox.waiting:
-            self.begin("what was laid aside before the restart is being recorded")
+        if self.on or left:
+            await asyncio.to_thread(self._open)
+        await asyncio.to_thread(self.follow)
+        if self._held:
+            pass  # recorded when the operator says so, or once the record is recovered
+        elif self.waiting:
+            self._begin("what was laid aside before the restart is being recorded")
             await asyncio.to_thread(self._replay)
         else:
             await asyncio.to_thread(self._take_over)
@@ -149,9 +156,18 @@ class Deferral:
     def _folder(self) -> Path:
         return self.node.folder / FOLDER
 
+    def _open(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = Inbox.open(self._folder, self.node.settings.defer_mb << 20)
+        return self._inbox
+
     def begin(self, reason: str) -> None:
-        """Lay uploads aside from now on."""
-        if self.on and not self.reason:
+        """Lay uploads aside from now on, where that was chosen."""
+        if self.on:
+            self._begin(reason)
+
+    def _begin(self, reason: str) -> None:
+        if not self.reason:
             self.reason = reason
             self.log.warning("deferring", reason=reason)
 
@@ -167,25 +183,39 @@ class Deferral:
             (self._folder / FORCED).touch(0o600)
         else:
             (self._folder / FORCED).unlink(missing_ok=True)
-        self._follow_operator()
+        self.follow()
 
-    def _follow_operator(self) -> None:
-        """Do as the operator said, to whichever process."""
-        self.forced = (self._folder / FORCED).exists()
-        if self.forced:
-            self.begin("the operator said so")
+    def follow(self) -> None:
+        """Do as the operator said and as the nation did, to whichever process.
+
+        Raises:
+            OSError: there is no room to lay anything aside.
+        """
+        self.forced = self.on and (self._folder / FORCED).exists()
+        with suppress(*STORE):  # where nothing is read, nothing is recorded either
+            self.unrecovered = unrecovered(self.node)
+        if self.unrecovered:
+            self._open()
+            self._begin(self.unrecovered)
+        elif self.forced:
+            self._begin("the operator said so")
+
+    @property
+    def _held(self) -> bool:
+        """Whether what waits has to wait on, however well the store is."""
+        return self.forced or bool(self.unrecovered)
 
     async def _look(self) -> None:
         while True:
-            self._follow_operator()
             since = self.since()
             if since and time.monotonic() - since > self.node.settings.defer_after_seconds:
                 self.begin(f"an upload has waited for {time.monotonic() - since:.0f} seconds")
-            if not self.forced and self.idle():
-                try:
+            try:
+                await asyncio.to_thread(self.follow)
+                if not self._held and self.idle():
                     await asyncio.to_thread(self._replay if self.reason else self._take_over)
-                except Exception as error:  # the next look tries again
-                    self.log.exception("replay", error=type(error).__name__)
+            except Exception as error:  # the next look tries again
+                self.log.exception("replay", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY)
 
     # One upload
@@ -249,7 +279,7 @@ class Deferral:
                 if not self._drained(left):
                     return
             with self._turn:
-                if not self._inbox.waiting and not self.forced:
+                if not self._inbox.waiting and not self._held:
                     self.log.warning("deferred uploads recorded", reason=self.reason)
                     self.reason = ""
 

@@ -11,6 +11,8 @@ FOLLOWED = f"{RELAY}followed"
 """How far a nation has followed its own feed."""
 FROM_NATION = f"{RELAY}nation"
 """How far a province has taken what comes down."""
+HEARD = f"{RELAY}heard"
+"""Under which name the nation hears this record (`heard.py`)."""
 BLOCK = 64
 """Entries of one history: as many as stay in one value, so that reading on costs one look."""
 

@@ -480,8 +480,7 @@ def _check_speaker(last: Event | None, head: Head) -> None:
             "speaker",
             f"another node has spoken as the province {head.sender} so far, and this one is no continuation of it but "
             "a copy, a restored one or one that was moved: nothing of it is taken. If the other one still runs, stop "
-            "this one. If this one is to go on in its place, stop the other one for good, stop this one, and run "
-            "`suyuan relay recover` here before it is started again",
+            "this one. If this one is to go on in its place, stop the other one for good",
         )
 
 

@@ -13,9 +13,11 @@ from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import Known, adopted_once
 from suyuan.node import Node
 from suyuan.relay.filing import FROM_NATION, is_own, last_of
+from suyuan.relay.heard import note_heard
 from suyuan.relay.messages import BODY_BYTES_MAX, Unreadable, What, content_of
 from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
 from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_events, unpacked
+from suyuan.relay.speaker import speaker_of
 
 PAGE = 4_000
 """Feed events read at once; a page is never smaller than one append."""
@@ -230,6 +232,18 @@ class Province:
             Restored: it has what this journal has no more, or hears another node of this province.
             Stopped: it answered, and going on needs a person.
         """
+        try:
+            state = self._known()
+        except Restored:
+            note_heard(self.node, "")
+            raise
+        note_heard(self.node, speaker_of(self.node))
+        self.standing.number = state.number
+        self._state = state
+        return state
+
+    def _known(self) -> State:
+        """Where this province stands, once it is seen that its feed goes on there."""
         state = self._granted(self.link.ask("state"))
         self._check_persons(state)
         pending = self._pending
@@ -237,8 +251,6 @@ class Province:
             self._acknowledged(pending, state)  # it had been taken; only the answer was lost
         elif pending is None or self._feed is None or state.hash != _before(pending):
             self._pending, self._feed = None, self._feed_from(state)
-        self.standing.number = state.number
-        self._state = state
         return state
 
     def _check_persons(self, state: State) -> None:
@@ -253,11 +265,16 @@ class Province:
         if state.number and not self._checked and not self.still_has(state):
             raise Restored(
                 f"the nation has {state.number} slices of this province, and this journal is not the one they came "
-                "from: it was restored from an older copy. Stop its server, and run `suyuan relay recover`: that "
-                "fetches from the nation what is lacking here. Until then boxes that were paid meanwhile are not known"
+                f"from: it was restored from an older copy. {self._what_to_do()}"
             )
         self._checked, self._behind = True, state.hash
         return Feed(self.node, state.position)
+
+    def _what_to_do(self) -> str:
+        return (
+            f"Stop its server, run `suyuan relay recover --dir {self.node.folder}`, which fetches from the nation what "
+            "is lacking here, and start it again. Until then boxes that were paid meanwhile are not known"
+        )
 
     def still_has(self, state: State) -> bool:
         """Whether the last slice ends here with the event that it ended with when it was sent."""
@@ -295,7 +312,7 @@ class Province:
             self._lose_place()
             raise Again(answer.words)
         if answer.refused == "speaker":
-            raise Restored(answer.words)
+            raise Restored(f"{answer.words}. {self._what_to_do()}")
         if answer.refused or answer.state is None:
             raise Stopped(answer.words or "the nation gave no answer")
         return answer.state

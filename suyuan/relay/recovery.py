@@ -9,8 +9,10 @@ from suyuan.ledger.events import Event, decoder, encoder
 from suyuan.ledger.keys import alert_key, is_beside
 from suyuan.ledger.ledger import Books
 from suyuan.relay.filing import slices_key
+from suyuan.relay.heard import note_heard
 from suyuan.relay.nation import State
 from suyuan.relay.province import NEWER, Province, Stopped, events_in
+from suyuan.relay.speaker import speaker_of
 
 CONFLICTS_SHOWN = 5
 
@@ -60,6 +62,7 @@ class Recovery:
         province.take_anew()
         province.speak(state, known)
         province.take_all(state)
+        note_heard(self._node, speaker_of(self._node))
         return fetched
 
     def _place(self) -> tuple[str, State]:

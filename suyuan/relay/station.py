@@ -13,6 +13,7 @@ from suyuan.node import Node
 from suyuan.relay.asking import Asking
 from suyuan.relay.filing import FROM_NATION, last_of, slices_key
 from suyuan.relay.following import Follower
+from suyuan.relay.heard import Gate, unrecovered
 from suyuan.relay.link import Link, Post, Unreachable
 from suyuan.relay.messages import Unreadable
 from suyuan.relay.nation import Nation, provinces_of
@@ -90,6 +91,7 @@ class Station:
         self.asking = Asking(link) if link is not None else None
         if self.asking is not None:
             node.ask_nation(self.asking)
+            node.ledger.gate = Gate(node)
         self.province = Province(node, link) if link is not None else None
         self._follower = Follower(node)
         self._followed = 0.0
@@ -159,6 +161,7 @@ def standing_of(node: Node, station: Station | None = None) -> dict[str, Any]:
     told: dict[str, Any] = {"province": node.settings.province, "nation": node.settings.nation, "provinces": []}
     last = last_of(journal.fetch([FROM_NATION])[FROM_NATION])
     told["down"] = last.detail["number"] if last is not None else 0
+    told["unrecovered"] = unrecovered(node)
     if station is not None and station.standing is not None:
         told |= msgspec.to_builtins(station.standing)
         told["lag_seconds"] = round(station.lag_seconds(), 1)

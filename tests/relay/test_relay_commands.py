@@ -117,6 +117,68 @@ def test_a_province_that_was_copied_or_restored_is_not_served_before_it_is_recov
     assert differences({"44": member.events()}, federation.nation.events()) == []
 
 
+def claim(number: int, order: str) -> bytes:
+    who = {"psn_no": f"person {order}", "chrg_bchno": order, "mdtrt_id": f"V{order}", "insutype": "310"}
+    row = {"feedetl_sn": "1", "drug_trac_codg": f"8234567{number:013d}", "trdn_flag": "0", "min_prcunt_type": "2"}
+    head = {"infno": "2207", "msgid": f"{HOSPITAL_A}{order:0>18}", "insuplc_admdvs": "440100", "infver": "V1.0"}
+    body = {"data": {**who, "medfee_sumamt": 100}, "drug_trac_info": [row]}
+    return json.dumps({**head, "fixmedins_code": HOSPITAL_A, "input": body}).encode()
+
+
+@pytest.mark.slow
+def test_a_province_restored_while_its_nation_is_away_pays_nothing_twice_and_keeps_what_comes(tmp_path: Path) -> None:
+    with Federation(tmp_path, ["44"], catalogue()) as federation, httpx.Client(timeout=20) as client:
+        member, nation = federation.provinces["44"], federation.nation
+
+        def sent(raw: bytes) -> httpx.Response:
+            return send(client, member, raw, HOSPITAL_A, "nhsa")
+
+        assert sent(claim(1, "1")).json()["infcode"] in (0, "0")
+        assert federation.settle_down(60)
+        member.stop()
+        shutil.copytree(member.folder, tmp_path / "older")
+        member.start()
+        assert sent(claim(2, "2")).json()["infcode"] in (0, "0")
+        assert federation.settle_down(60)
+        member.stop()
+        nation.kill()
+        shutil.rmtree(member.folder)
+        (tmp_path / "older").rename(member.folder)
+        # It begins alone: nothing is decided, and what can wait is kept.
+        member.start()
+        what_to_do = f"suyuan relay recover --dir {member.folder}"
+        assert what_to_do in member.logged()
+        refused, kept = sent(claim(2, "22")), sent(sale(3))
+        assert (refused.status_code, kept.status_code) == (503, 200)
+        assert kept.headers["x-suyuan-store"] == "deferring; waiting=1"
+        assert "暂存" in kept.text
+        ready = client.get(f"{member.address}/readyz")
+        assert (ready.status_code, what_to_do in ready.json()["notes"]["store"]) == (200, True)
+        assert "notice warn" in client.get(f"{member.address}/").text
+        status = suyuan("relay", "status", "--format", "json", "--dir", str(member.folder))
+        assert (status.returncode, what_to_do in json.loads(status.stdout)["unrecovered"]) == (1, True)
+        # Killed and begun again it is no wiser, and when the nation is back it says what a person has to do.
+        member.kill()
+        member.start()
+        assert sent(claim(2, "23")).status_code == httpx.codes.SERVICE_UNAVAILABLE
+        nation.start()
+        while what_to_do not in client.get(f"{member.address}/readyz").json()["notes"].get("relay", ""):
+            time.sleep(0.1)
+        assert sent(claim(4, "4")).status_code == httpx.codes.SERVICE_UNAVAILABLE
+        member.stop()
+        done = suyuan("relay", "recover", "--dir", str(member.folder))
+        assert (done.returncode, "facts were fetched" in done.stdout) == (0, True), done.stderr
+        member.start()
+        assert "x-suyuan-store" not in client.get(f"{member.address}/livez").headers
+        again, first = sent(claim(2, "24")).json(), sent(claim(4, "4")).json()
+        assert (again["infcode"] in (0, "0"), first["infcode"] in (0, "0")) == (False, True), again
+        assert federation.settle_down(60)
+    events = member.events()
+    assert [one["kind"] for one in events if one["key"] == f"trace20:8234567{3:013d}"] == ["sold"]
+    assert sum(one["kind"] == "claimed" and one["drawn"] for one in events if one["key"].endswith(f"{2:013d}")) == 1
+    assert differences({"44": events}, federation.nation.events()) == []
+
+
 @pytest.mark.slow
 def test_a_nation_that_is_being_served_registers_too_and_hears_nobody_else(tmp_path: Path) -> None:
     with Federation(tmp_path, [], catalogue()) as federation:
