@@ -68,6 +68,7 @@ from suyuan.portals.problem import Refused
 from suyuan.portals.site import TURN, Site, site_of
 from suyuan.portals.watch import Watch
 from suyuan.portals.webhooks import Courier
+from suyuan.storage.database import said_by
 from suyuan.storage.refusals import JournalRefusal
 
 AWAY_SECONDS = "5"
@@ -364,7 +365,7 @@ async def _tell_failure(request: Request, _: Exception) -> Response:
 async def _tell_away(request: Request, error: Exception) -> Response:
     """The journal or the tables cannot be reached or written: whether anything was kept is found by sending again."""
     site_of(request).log.warning(
-        "unavailable", id=request.scope["state"]["request_id"], error=f"{type(error).__name__}: {error}"
+        "unavailable", id=request.scope["state"]["request_id"], error=f"{type(error).__name__}: {said_by(error)}"
     )
     return await tell_refusal(request, Refused("unavailable", headers={"retry-after": AWAY_SECONDS}))
 

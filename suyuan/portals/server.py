@@ -5,7 +5,9 @@ import logging
 import os
 import socket
 import sys
+import traceback
 from contextlib import suppress
+from types import TracebackType
 from typing import TextIO, cast
 
 import structlog
@@ -18,6 +20,11 @@ from suyuan.settings import Settings
 
 GRACE = 20
 """Seconds that requests under way are given when the server stops."""
+CHAIN_MAX = 10
+"""Errors that are told of, where each came of another."""
+
+ErrorTold = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+"""An error as `sys.exc_info` tells it."""
 
 
 def serve(application: ASGIApp, settings: Settings, sockets: list[socket.socket]) -> None:
@@ -83,16 +90,35 @@ class LogLines:
 
 
 def configure_log() -> None:
-    """Lines of JSON on standard error; never a code, a person or an address in them."""
+    """Lines of JSON on standard error; never a code, a person or an address in them, nor the words of an error."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(type_and_place),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", LogLines())),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(_OthersLines())
+    logging.basicConfig(handlers=[others], level=logging.WARNING)
+
+
+def type_and_place(exc_info: ErrorTold) -> str:
+    """An error and those that it came of, without their words, which may quote what somebody sent."""
+    found: list[str] = []
+    error = exc_info[1]
+    while error is not None and len(found) < CHAIN_MAX:
+        found.append("".join([*traceback.format_tb(error.__traceback__), type(error).__qualname__]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(reversed(found))
+
+
+class _OthersLines(logging.Formatter):
+    """Lines of libraries."""
+
+    def formatException(self, ei: ErrorTold) -> str:  # noqa: N802  the standard library's name
+        return type_and_place(ei)

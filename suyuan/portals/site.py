@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from starlette.requests import HTTPConnection
@@ -94,6 +94,7 @@ class Site:
 
     async def start(self) -> None:
         """Begin: uploads are taken, lists follow, what other processes change in the tables is noticed."""
+        asyncio.get_running_loop().set_exception_handler(self._failed_apart)
         await self.counter.deferral.start()
         self.counter.start()
         self.views.watch()
@@ -186,6 +187,11 @@ class Site:
     def forget_networks(self) -> None:
         """A network was listed or taken out."""
         self._networks = (0.0, [])
+
+    def _failed_apart(self, _: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """Something failed for which nobody waits; Python's own line of it would quote what it had in hand."""
+        error = told.get("exception")
+        self.log.error("failure apart", exc_info=error, **({} if error else {"what": told["message"]}))
 
     def _take_time(self) -> None:
         self.node.take_time()

@@ -8,6 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from suyuan.storage import sqlite_file
@@ -71,12 +72,15 @@ def engine_at(address: str | Path) -> sa.Engine:
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS_MORE,
             pool_timeout=CONNECT_SECONDS,
+            hide_parameters=True,  # errors are logged: they say what was asked, and not of whom
         )
     url = sa.URL.create("sqlite", database=str(address))
     if str(address) == IN_MEMORY:
-        engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = sa.create_engine(
+            url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+        )
     else:
-        engine = sa.create_engine(url)
+        engine = sa.create_engine(url, hide_parameters=True)
 
     def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
         """Every commit is on disk before it returns."""
@@ -97,6 +101,13 @@ def connect(address: str, **options: Any) -> psycopg.Connection[Any]:  # noqa: A
         raise psycopg.OperationalError(fault)  # the driver would quote what it cannot read, which may be the password
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MILLISECONDS}
     return psycopg.connect(address, **patience, **options)
+
+
+def said_by(error: BaseException) -> str:
+    """What a database said, without the row that it would quote."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return " ".join((said or str(cause)).split()) or type(cause).__name__
 
 
 def _durable(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:

@@ -12,6 +12,7 @@ import psycopg
 from suyuan.ledger.events import Event
 from suyuan.ledger.journal import History
 from suyuan.storage.batch import Deadline
+from suyuan.storage.database import said_by
 from suyuan.storage.group import GroupCommit, Request
 from suyuan.storage.packed import packed_events, unpacked_batch
 from suyuan.storage.postgres_connections import (
@@ -22,7 +23,6 @@ from suyuan.storage.postgres_connections import (
     is_away,
     may_succeed_again,
     refusal,
-    said_by,
 )
 from suyuan.storage.postgres_plan import SEPARATOR, Plan, code_of, is_key
 from suyuan.storage.postgres_position import Stand, foreign, packed_position, stand_in

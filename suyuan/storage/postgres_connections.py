@@ -11,7 +11,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.pq import TransactionStatus
 
-from suyuan.storage.database import address_fault
+from suyuan.storage.database import address_fault, said_by
 from suyuan.storage.refusals import JournalRefusal, JournalStopped, JournalUnusable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -243,11 +243,6 @@ class Patience:
             self._connections.drop_free()
         time.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311  so that not all come back at once
         self._pause = min(self._pause * 2, self._pause_most)
-
-
-def said_by(error: psycopg.Error) -> str:
-    """What the database said, without the row that it would quote."""
-    return " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
 
 
 def refusal(name: str, error: psycopg.Error, *, unknown: bool = False) -> JournalRefusal:
