@@ -74,8 +74,10 @@ def _check_recovered(node: Node, *, anyway: bool) -> None:
         NodeUnusable: as for `check_recovered`.
     """
     from suyuan.relay.heard import note_heard, unrecovered  # noqa: PLC0415  only a province needs it
+    from suyuan.relay.province import notice_older  # noqa: PLC0415  likewise
     from suyuan.relay.speaker import speaker_of  # noqa: PLC0415  likewise
 
+    notice_older(node)
     if anyway:
         note_heard(node, speaker_of(node), by="operator")
         return

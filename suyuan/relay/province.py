@@ -12,12 +12,12 @@ from suyuan.ledger.keys import alert_key, elsewhere_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import Known, adopted_once
 from suyuan.node import Node
-from suyuan.relay.filing import FROM_NATION, is_own, last_of
+from suyuan.relay.filing import FROM_NATION, TOLD, is_own, last_of
 from suyuan.relay.heard import note_heard
 from suyuan.relay.messages import BODY_BYTES_MAX, Unreadable, What, content_of
 from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
 from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_events, unpacked
-from suyuan.relay.speaker import speaker_of
+from suyuan.relay.speaker import Named, speaker_of
 
 PAGE = 4_000
 """Feed events read at once; a page is never smaller than one append."""
@@ -199,6 +199,7 @@ class Province:
         standing.slices += 1
         standing.number, standing.acknowledged = state.number, pending.arrived
         self._pending, self._behind = None, pending.hash
+        keep_told(self.node, pending.position)
 
     def _next(self, state: State, feed: Feed) -> _Pending | None:
         place, most = feed.place, min(state.events_max, EVENTS_MAX)
@@ -238,6 +239,7 @@ class Province:
             note_heard(self.node, "")
             raise
         note_heard(self.node, speaker_of(self.node))
+        keep_told(self.node, state.position)
         self.standing.number = state.number
         self._state = state
         return state
@@ -434,6 +436,25 @@ class Province:
                         rows = getattr(changed, name)
                         node.tables.change_catalogue(name, lambda _, rows=rows: rows)  # type: ignore[misc]
             node.follow_catalogue()
+
+
+def keep_told(node: Node, place: str) -> None:
+    """Keep beside a journal up to where the nation has it; tables in its database would be restored together with it.
+
+    A place of before is no harm: it only notices less.
+    """
+    if node.settings.nation and not isinstance(node.journal, Named):
+        node.tables.set_meta(TOLD, place)
+
+
+def notice_older(node: Node) -> None:
+    """See, without asking the nation, whether the journal has no more what the nation has, and note it."""
+    place = node.tables.meta(TOLD)
+    if place and not isinstance(node.journal, Named):
+        try:
+            Feed(node, place).peek()
+        except ValueError:
+            note_heard(node, "")
 
 
 class Again(Exception):  # noqa: N818  what is done

@@ -11,7 +11,7 @@ from suyuan.ledger.ledger import Books
 from suyuan.relay.filing import slices_key
 from suyuan.relay.heard import note_heard
 from suyuan.relay.nation import State
-from suyuan.relay.province import NEWER, Province, Stopped, events_in
+from suyuan.relay.province import NEWER, Province, Stopped, events_in, keep_told
 from suyuan.relay.speaker import speaker_of
 
 CONFLICTS_SHOWN = 5
@@ -63,6 +63,7 @@ class Recovery:
         province.speak(state, known)
         province.take_all(state)
         note_heard(self._node, speaker_of(self._node))
+        keep_told(self._node, known.position)
         return fetched
 
     def _place(self) -> tuple[str, State]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -119,6 +120,28 @@ def test_without_an_answer_it_is_paid_provisionally_from_a_file_too(field: Field
     code, out, _ = suyuan(command, claims(field.folder, 1, 2), "--dir", folder)
     assert (code, out.count("provisional")) == (0, 2 if command == "settle" else 0)
     assert decided(field, folder) == [("pay", True), ("pay", True)]
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_journal_put_back_by_hand_takes_no_file_and_one_that_stayed_does(field: Field, *, put_back: bool) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    here.node.journal.copy(field.folder / "older")
+    here.settle(HOSPITAL_A, box(2), order="O2")
+    field.settle_down()
+    folder = left(field, HERE)
+    if put_back:
+        shutil.rmtree(folder / "journal")
+        (field.folder / "older").rename(folder / "journal")
+    code, _, err = suyuan("settle", claims(field.folder, 3), "--dir", folder)
+    assert (code, f"suyuan relay recover --dir {folder}" in err) == ((3, True) if put_back else (0, False))
+    assert [verdict for verdict, _ in decided(field, folder)] == ["pay"] * (1 if put_back else 3)
+    with answering(field, folder):
+        assert suyuan("relay", "recover", "--dir", folder)[0] == 0
+    code, _, err = suyuan("settle", claims(field.folder, 2, 4), "--dir", folder)
+    assert (code, err) == (1, "")
+    assert [verdict for verdict, _ in decided(field, folder)][-2:] == ["refuse", "pay"]
 
 
 def test_a_restored_record_takes_no_file_before_it_is_recovered(field: Field) -> None:

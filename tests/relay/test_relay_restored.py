@@ -25,6 +25,7 @@ from suyuan.intake.reports import (
 )
 from suyuan.ledger.events import Event, encoder
 from suyuan.relay import nation, province
+from suyuan.relay.heard import unrecovered
 from suyuan.relay.link import Unreachable
 from suyuan.relay.messages import Unreadable, read
 from suyuan.relay.province import Province, Stopped
@@ -427,6 +428,7 @@ def test_a_backup_restored_into_a_database_gets_back_what_came_after_it(
     restore_node(tmp_path / "again", tmp_path / "backup", database=database)
     here = go_on_with(field, tmp_path / "again")
     assert len(own(here)) == 0
+    assert unrecovered(here.node) == "", "the backup is from before the nation first heard it"
     assert Recovery(field.relays[HERE]).recover() == len(lost)
     assert own(here) == lost
     assert here.settle(HOSPITAL_A, box(7), order="O7").verdict == "pay"
@@ -442,8 +444,9 @@ def test_a_backup_restored_into_a_database_gets_back_what_came_after_it(
     lost = own(here)
     restore_node(tmp_path / "third", tmp_path / "second")
     here = go_on_with(field, tmp_path / "third")
+    assert unrecovered(here.node)
     assert Recovery(field.relays[HERE]).recover() > 0
-    assert own(here) == lost
+    assert (own(here), unrecovered(here.node)) == (lost, "")
     field.settle_down()
     assert faults(field) == []
 
