@@ -73,15 +73,15 @@ define install
 	@! $(RUN) hatch_build.py || $(INSTALL) --require-hashes -r requirements-build.lock
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 endef
-BROWSER := package-lock.json hatch_build.py requirements-build.lock
+BUILT := package-lock.json hatch_build.py requirements-build.lock $(wildcard suyuan/lake/native/*.[ch])
 
 # Set-up runs again only when a lock is newer than its stamp.
-$(VENV)/run.stamp: requirements.lock $(BROWSER) | $(RUN)
+$(VENV)/run.stamp: requirements.lock $(BUILT) | $(RUN)
 	@echo "Installing what Suyuan needs into $(VENV) (once; about half a minute)"
 	$(call install,requirements.lock)
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.lock requirements.lock $(BROWSER) | $(RUN)
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock $(BUILT) | $(RUN)
 	@echo "Installing what Suyuan and its tests need into $(VENV) (once; about half a minute)"
 	$(call install,requirements-dev.lock)
 	@touch $(VENV)/run.stamp $@
@@ -102,5 +102,5 @@ $(RUN):
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info suyuan/portals/static/vendor .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info suyuan/portals/static/vendor suyuan/lake/native/*.so .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,15 +1,20 @@
-"""Puts browser code that others wrote beside the pages: npm fetches it when a wheel or an editable install is built.
+"""Builds what is not Python, with every wheel and editable install: browser code of others, and our own C.
 
-Nothing of it is in the repository. `package-lock.json` pins every file by its hash and names no address, so that
-npm's own setting (`NPM_CONFIG_REGISTRY`) says from where it comes. Where no npm is on the path, Node comes as a
-Python package into the build environment.
+The C is one library without Python in it, so that one wheel serves every version of Python on a kind of machine.
+
+npm fetches the browser code; nothing of it is in the repository. `package-lock.json` pins every file by its hash and
+names no address, so that npm's own setting (`NPM_CONFIG_REGISTRY`) says from where it comes. Where no npm is on the
+path, Node comes as a Python package into the build environment.
 """
 
 import hashlib
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
 VENDOR = ROOT / "suyuan" / "portals" / "static" / "vendor"
+NATIVE = ROOT / "suyuan" / "lake" / "native"
+CFLAGS = ["-O3", "-std=c11", "-Wall", "-Wextra", "-fPIC", "-shared"]
 LOCKS = ("package.json", "package-lock.json")
 NODE_LOCK = "requirements-build.lock"
 NPM_MAJOR_MIN = 7
@@ -86,6 +93,30 @@ def fetch() -> None:
         shutil.copytree(fresh, VENDOR)
 
 
+def compile_native() -> None:
+    """Compile the C with the compiler that `CC` names, or the one at hand; a library in use is replaced, not altered.
+
+    Raises:
+        RuntimeError: there is no compiler, or it fails.
+    """
+    found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    compiler = shlex.split(os.environ.get("CC", "")) or ([found] if found else [])
+    if not compiler:
+        raise RuntimeError(
+            "Suyuan seals events with a little C, and no C compiler is on the path: install one (on Debian and Ubuntu: "
+            "apt install gcc libc6-dev) or name one in CC"
+        )
+    fresh = NATIVE / f".{os.getpid()}.so"
+    command = [*compiler, *CFLAGS, "-o", str(fresh), str(NATIVE / "segment.c")]
+    try:
+        code = subprocess.run(command, stdout=sys.stderr, check=False).returncode  # noqa: S603  the compiler
+        if code:
+            raise RuntimeError(f"{shlex.join(command)} ended with {code}: the C of Suyuan could not be compiled")
+        fresh.replace(NATIVE / "segment.so")
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def _run_npm(folder: str) -> None:
     npm = usable_npm()
     if npm is not None:
@@ -112,7 +143,7 @@ def _pinned_node() -> str:
     return found.group()
 
 
-class BrowserCode(BuildHookInterface):  # type: ignore[type-arg]
+class NotPython(BuildHookInterface):  # type: ignore[type-arg]
     """The build hook of hatchling."""
 
     PLUGIN_NAME = "custom"
@@ -122,9 +153,12 @@ class BrowserCode(BuildHookInterface):  # type: ignore[type-arg]
         return [_pinned_node()] if needs_node() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  as hatchling calls it
-        """Fetch unless all is in place."""
+        """Fetch unless all is in place; compile."""
         if not in_place():
             fetch()
+        compile_native()
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{re.sub(r'[-.]', '_', sysconfig.get_platform())}"
 
 
 if __name__ == "__main__":

@@ -1,222 +1,201 @@
-"""Events as columns: what a row of the lake says, and how stored events become such rows at the speed of sealing.
+"""Stored events become columns and leaf hashes, in C: Python would spend three times as long on each event.
 
-Python touches each event as little as it can: msgspec unpacks some hundred events into tuples (few, so that they stay
-in the processor's cache), the tuples are turned into columns, and each column of text becomes one long text that polars
-takes apart again. That is several times cheaper than handing polars ten million small texts.
+`native/` knows neither names nor kinds of events; what becomes of which field is told to it here, and what a leaf says
+by `proof.leaf`, whose words for one event are what the tests hold the many against.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import ctypes
+from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
 
 import msgspec
+import nanoarrow
 import polars as pl
 
+from suyuan.lake.refusals import LakeRefusal
+from suyuan.lake.schema import NUMBERS, SCHEMA_OF_ROWS, TEXTS, VARIED
 from suyuan.ledger.events import Event
+from suyuan.proof import leaf
+from suyuan.proof.tree import EMPTY, HASH
 
-SCHEMA = 1
-"""Raised when a column is added or changes its meaning; columns are never taken away."""
+LIBRARY = Path(__file__).parent / "native" / "segment.so"
+INTERFACE = 1
+"""Of the library that this file is written for."""
 
-NAMES = "kind key actor place region status verdict counterparty line product parent lot expiry fund person prescriber"
-TEXTS = {
-    **{name: name for name in (*NAMES.split(), "software", "alert", "origin")},
-    "references": "refs",  # a word that SQL keeps for itself
-}
-"""Field of the event → column of text."""
-VARIED = frozenset({"key", "line", "person", "refs"})
-"""Columns of text with about as many values as rows; the others are kept as numbers of a short list of values."""
-NUMBERS: dict[str, Any] = {
-    "sequence": pl.Int64,
-    "event_time": pl.Int64,
-    "arrived": pl.Int64,
-    "relates": pl.Int64,
-    "corrects": pl.Int64,
-    "drawn": pl.Boolean,
-    "n": pl.Int64,
-    "m": pl.Int64,
-    "price": pl.Int64,
-    "joins": pl.Int64,
-}
-"""Field of the event, and column: its type."""
-
-SCHEMA_OF_ROWS: dict[str, Any] = {
-    "feed": pl.Int64,
-    "day": pl.Date,
-    "system": pl.String,
-    "product_key": pl.String,
-    **dict.fromkeys(TEXTS.values(), pl.String),
-    "reasons": pl.List(pl.String),
-    **NUMBERS,
-}
-"""Every column with its type, as it is read. `docs/lake.md` says what each means."""
-
-PERSONAL = ("person", "prescriber")
-"""Columns of pseudonyms: who asks by hand sees them only with a reason that is recorded."""
-
-LATER: dict[str, str] = {}
-"""Column that came after schema 1 → what it says, in SQL, of rows sealed before it came."""
-
-FLUSH = 1 << 16
-"""Events whose texts wait as long texts before polars takes them apart."""
-_APART = "\x1f"
-_FIELDS = msgspec.structs.fields(Event)
-_USED = {*TEXTS, *NUMBERS, "reasons"}
-_HOUR = 3_600_000_000
-_DAY = 24 * _HOUR
-_EIGHT = 8 * _HOUR
+_FIELDS = [field.name for field in msgspec.structs.fields(Event)]
+_NUMBER_OF = {name: number for number, name in enumerate(_FIELDS)}
+_TOLD = [_NUMBER_OF[name] for name in ("kind", "key", "event_time", "arrived", "actor", "region")]
+_DAY = 86_400_000_000
+_EIGHT = 8 * 3_600_000_000
 """China is eight hours ahead of UTC."""
-_lines = msgspec.json.Encoder().encode_lines
-
-
-def _unpacker(fields: int) -> msgspec.msgpack.Decoder[list[tuple[Any, ...]]]:
-    """Unpacks arrays of so many fields; what the lake does not keep stays packed."""
-    types = tuple(field.type if field.name in _USED else msgspec.Raw for field in _FIELDS[:fields])
-    row: Any = tuple
-    rows: Any = list
-    return msgspec.msgpack.Decoder(rows[row[types]])
-
-
-_ALL = len(_FIELDS)
-_BEFORE_ORIGIN = [field.name for field in _FIELDS].index("origin")
-_UNPACKERS = {fields: _unpacker(fields).decode for fields in range(_BEFORE_ORIGIN, _ALL + 1)}
-_tolerant = msgspec.msgpack.Decoder(list[Event]).decode
 _apart = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
-Columns = dict[str, Sequence[Any]]
-"""Field → its values in the order of the feed."""
+
+def _role(field: str) -> str:
+    """What becomes of a field, in the letters of `native/segment.c`."""
+    if field == "reasons":
+        return "l"
+    if field == "references":
+        return "j"
+    if field in NUMBERS:
+        return "b" if NUMBERS[field] == pl.Boolean else "n"
+    return "-" if field not in TEXTS else "t" if field in VARIED else "w"
 
 
-def apart(count: int, events: bytes) -> list[msgspec.Raw]:
-    """So many packed events, one by one as they are stored.
-
-    Raises:
-        msgspec.MsgspecError: they are not so many.
-    """
-    return _apart(_array(count, events))
+_ROLES = "".join(map(_role, _FIELDS))
 
 
-def unpacked(stored: Sequence[bytes | msgspec.Raw]) -> Columns:
-    """Packed events as columns; few at once, for the processor's cache.
+class _Part(IntEnum):
+    """What the library hands out."""
 
-    Raises:
-        msgspec.MsgspecError: they are not events.
-    """
-    count, events = len(stored), b"".join(stored)
-    array = _array(count, events)
-    fields = int.from_bytes(events[1:3], "big") if events[:1] == b"\xdc" else 0
-    unpack = _UNPACKERS.get(fields)
-    if unpack is not None:
-        try:
-            rows = unpack(array)
-        except msgspec.ValidationError:  # events of several releases in one page
-            rows = [msgspec.structs.astuple(event) for event in _tolerant(array)]
-    else:
-        rows = [msgspec.structs.astuple(event) for event in _tolerant(array)]
-    columns: Columns = {field.name: values for field, values in zip(_FIELDS, zip(*rows, strict=True), strict=False)}
-    for field in _FIELDS[len(columns) :]:  # of an earlier release
-        columns[field.name] = (field.default,) * count
-    return columns
+    VALUES = 0
+    OFFSETS = 1
+    WORDS = 2
+    WORD_OFFSETS = 3
+    LEAVES = 4
 
 
-def _array(count: int, events: bytes) -> bytes:
-    return b"\xdd" + count.to_bytes(4, "big") + events
+def _loaded() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        raise ImportError(f"{LIBRARY} is missing or of another machine: install Suyuan again ({error})") from error
+    if library.suyuan_interface() != INTERFACE:
+        raise ImportError(f"{LIBRARY} is of another version of Suyuan: install it again")
+    text, size, room = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p
+    library.suyuan_segment.argtypes = [text, ctypes.c_int, ctypes.c_int * len(_TOLD), text]
+    library.suyuan_segment.restype = room
+    library.suyuan_call.argtypes = [room, text, size, text, size]
+    library.suyuan_hide.argtypes = [room, text, size]
+    library.suyuan_take.argtypes = [room, ctypes.c_int64, text, size, text, ctypes.c_int, ctypes.POINTER(size)]
+    library.suyuan_take.restype = ctypes.c_int64
+    library.suyuan_part.argtypes = [room, ctypes.c_int, ctypes.c_int, ctypes.POINTER(size)]
+    library.suyuan_part.restype = room
+    library.suyuan_free.argtypes = [room]
+    library.suyuan_root.argtypes = [text, size, text]
+    return library
 
 
-class Texts:
-    """One column of text on its way from Python to polars."""
-
-    def __init__(self, apart: str = _APART) -> None:
-        self._apart = apart
-        self._joined: list[str] = []
-        self._count = 0
-        self._empty = True
-        self._done: list[pl.Series] = []
-
-    def add(self, values: Sequence[str]) -> None:
-        """Take in the next values."""
-        joined = self._apart.join(values)
-        if len(joined) >= len(values) and joined.count(self._apart) != len(values) - 1:
-            self._finish()  # a value holds the sign that would keep them apart
-            self._done.append(pl.Series(values, dtype=pl.String))
-        else:
-            self.add_joined(joined, len(values))
-
-    def add_joined(self, joined: str, count: int) -> None:
-        """Take in the next so many values, which hold no such sign, as one text."""
-        self._joined.append(joined)
-        self._count += count
-        self._empty = self._empty and len(joined) == count - 1
-
-    def take(self) -> pl.Series:
-        """All values so far; the next one begins anew."""
-        self._finish()
-        done, self._done = self._done, []
-        return done[0] if len(done) == 1 else pl.concat(done) if done else pl.Series([], dtype=pl.String)
-
-    def _finish(self) -> None:
-        if not self._count:
-            return
-        if self._empty:
-            series = pl.repeat("", self._count, dtype=pl.String, eager=True)
-        else:
-            series = pl.Series(self._joined, dtype=pl.String).str.split(self._apart).explode()
-        assert len(series) == self._count, "every value comes out again"
-        self._done.append(series)
-        self._joined, self._count, self._empty = [], 0, True
+_library = _loaded()
 
 
-class Frames:
-    """Rows of the lake, gathered from columns of events."""
+class Columns:
+    """Events in the order of the feed, taken apart; of which `first` is the number of the first one, from 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int, salt_key: bytes, hidden: Iterable[str]) -> None:
         self.count = 0
-        self._waiting = 0
-        self._texts = {column: Texts("\n" if column == "refs" else _APART) for column in TEXTS.values()}
-        self._reasons = Texts()
-        self._numbers: dict[str, list[Any]] = {column: [] for column in NUMBERS}
-        self._frames: list[pl.DataFrame] = []
+        self._first = first
+        self._salt_key = salt_key
+        told = (ctypes.c_int * len(_TOLD))(*_TOLD)
+        self._segment = _library.suyuan_segment(_ROLES.encode(), leaf.FIELDS, told, leaf.NAME.encode())
+        done = bool(self._segment)
+        for kind, word in leaf.WHAT.items():
+            done = done and _library.suyuan_call(self._segment, kind.encode(), len(kind), word.encode(), len(word))
+        for actor in map(str.encode, hidden):
+            done = done and _library.suyuan_hide(self._segment, actor, len(actor))
+        if not done:
+            raise MemoryError("there is no memory for another segment")
 
-    def add(self, count: int, columns: Columns) -> None:
-        """Take in the next so many events."""
-        for field, column in TEXTS.items():
-            if column == "refs":  # JSON has no line break in it
-                self._texts[column].add_joined(_lines(columns[field]).decode()[:-1], count)
-            else:
-                self._texts[column].add(columns[field])
-        self._reasons.add([" ".join(reasons) if reasons else "" for reasons in columns["reasons"]])
-        for column, numbers in self._numbers.items():
-            numbers.extend(columns[column])
-        self.count += count
-        self._waiting += count
-        if self._waiting >= FLUSH:
-            self._flush()
+    def __del__(self) -> None:
+        if getattr(self, "_segment", None):
+            _library.suyuan_free(self._segment)
 
-    def rows(self, first: int) -> pl.DataFrame:
-        """All of them, sorted by key; `first` is the number of the first event in the feed."""
-        self._flush()
-        if not self._frames:
+    def take(self, count: int, events: bytes) -> None:
+        """Take in the next so many events, packed one after the other.
+
+        Raises:
+            LakeRefusal: one of them is not an event.
+        """
+        taken, read = self._take(count, events, canonical=False)
+        if taken < count:  # the next one was written by another version
+            try:
+                rest = _apart(b"\xdd" + (count - taken).to_bytes(4, "big") + events[read:])
+                events = b"".join(leaf.canonical(bytes(one)) for one in rest)
+            except msgspec.MsgspecError as error:
+                raise self._damaged(str(error)) from error
+            count -= taken
+            taken, read = self._take(count, events, canonical=True)
+        if taken < count:
+            raise self._damaged("a field is not of its type")
+        if read != len(events):
+            raise self._damaged("something else stands after it")
+
+    def _take(self, count: int, events: bytes, *, canonical: bool) -> tuple[int, int]:
+        salts = leaf.salts(self._salt_key, self._first + self.count, count)
+        read = ctypes.c_size_t()
+        taken = _library.suyuan_take(self._segment, count, events, len(events), salts, canonical, ctypes.byref(read))
+        if taken < 0:
+            raise MemoryError("there is no memory for this segment")
+        self.count += taken
+        return taken, read.value
+
+    def _damaged(self, why: str) -> LakeRefusal:
+        return LakeRefusal(
+            f"event {self._first + self.count} of the feed is not as events are stored: {why}. The journal is damaged "
+            "there; suyuan verify names what is, and a backup has it whole"
+        )
+
+    def _part(self, part: _Part, field: str = _FIELDS[0]) -> bytes:
+        size = ctypes.c_size_t()
+        at = _library.suyuan_part(self._segment, _NUMBER_OF[field], part, ctypes.byref(size))
+        return ctypes.string_at(at, size.value) if size.value else b""
+
+    @property
+    def leaves(self) -> bytes:
+        """Their leaf hashes, 32 bytes each."""
+        return self._part(_Part.LEAVES)
+
+    def rows(self) -> pl.DataFrame:
+        """Their rows, sorted by key, in the order of the feed within a key."""
+        if not self.count:
             return pl.DataFrame(schema=SCHEMA_OF_ROWS)
-        frame = pl.concat(self._frames)
-        self._frames = []
-        feed = pl.int_range(first, first + self.count, dtype=pl.Int64, eager=True).alias("feed")
+        made = {column: self._column(field) for field, column in TEXTS.items()}
+        made |= {column: self._column(column) for column in ("reasons", *NUMBERS)}
+        feed = pl.int_range(self._first, self._first + self.count, dtype=pl.Int64, eager=True).alias("feed")
         day = ((pl.col("event_time") + _EIGHT) // _DAY).cast(pl.Int32).cast(pl.Date)
-        frame = frame.with_columns(feed, day.alias("day"), *_of_key()).select(*SCHEMA_OF_ROWS)
-        return frame.sort("key", maintain_order=True)  # the order of the feed within a key
+        frame = pl.DataFrame(made).with_columns(feed, day.alias("day"), *_of_key()).select(*SCHEMA_OF_ROWS)
+        return frame.sort("key", maintain_order=True)
 
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        made = {}
-        for column, texts in self._texts.items():
-            series = texts.take()
-            made[column] = series if column in VARIED else series.cast(pl.Categorical)
-        made["reasons"] = self._reasons.take()
-        for column, values in self._numbers.items():
-            made[column] = pl.Series(values, dtype=NUMBERS[column])
-            values.clear()
-        none = pl.lit([], dtype=pl.List(pl.String))
-        said = pl.when(pl.col("reasons") == "").then(none).otherwise(pl.col("reasons").str.split(" "))
-        self._frames.append(pl.DataFrame(made).with_columns(said.alias("reasons")))
-        self._waiting = 0
+    def _column(self, field: str) -> pl.Series:
+        role = _ROLES[_NUMBER_OF[field]]
+        values = self._part(_Part.VALUES, field)
+        if role == "n":
+            return _series(nanoarrow.int64(), self.count, values)
+        if role == "b":
+            return _series(nanoarrow.uint8(), self.count, values).cast(pl.Boolean)
+        if role in "tj":
+            return _texts(self.count, self._part(_Part.OFFSETS, field), values)
+        offsets = self._part(_Part.WORD_OFFSETS, field)
+        words = _texts(len(offsets) // 8 - 1, offsets, self._part(_Part.WORDS, field))
+        return (_lists(words) if role == "l" else words.cast(pl.Categorical)).gather(
+            _series(nanoarrow.uint32(), self.count, values)
+        )
+
+
+def root_of(leaves: bytes) -> bytes:
+    """The root of the tree over leaf hashes that stand one after the other (`proof.tree.root_of`)."""
+    if not leaves:
+        return EMPTY
+    root = ctypes.create_string_buffer(HASH)
+    if not _library.suyuan_root(leaves, len(leaves) // HASH, root):
+        raise MemoryError("there is no memory for the tree of a segment")
+    return root.raw
+
+
+def _series(kind: object, count: int, *buffers: bytes) -> pl.Series:
+    return pl.Series(nanoarrow.c_array_from_buffers(kind, count, [None, *buffers]))
+
+
+def _texts(count: int, offsets: bytes, texts: bytes) -> pl.Series:
+    return _series(nanoarrow.large_string(), count, offsets, texts)
+
+
+def _lists(joined: pl.Series) -> pl.Series:
+    """Texts that are parted by blanks, as lists."""
+    none = pl.lit([], dtype=pl.List(pl.String))
+    parted = pl.when(pl.col("joined") == "").then(none).otherwise(pl.col("joined").str.split(" "))
+    return joined.to_frame("joined").select(parted).to_series()
 
 
 def _of_key() -> tuple[pl.Expr, pl.Expr]:

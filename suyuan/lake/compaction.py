@@ -9,10 +9,10 @@ import duckdb
 import msgspec
 
 from suyuan.lake import manifest as kept
-from suyuan.lake.columns import SCHEMA
 from suyuan.lake.manifest import EventFile, Manifest
 from suyuan.lake.query import MEMORY_MB, connected, quoted
 from suyuan.lake.refusals import LakeRefusal
+from suyuan.lake.schema import SCHEMA
 from suyuan.lake.segment import ROW_GROUP, file_hash, sync
 
 FILE_EVENTS = 1 << 22

@@ -12,10 +12,10 @@ import msgspec
 import polars as pl
 
 from suyuan.lake import manifest as kept
-from suyuan.lake.columns import SCHEMA
 from suyuan.lake.crew import Alone, Crew, MakingFailed, Workers
 from suyuan.lake.manifest import EventFile, Manifest, Sealed
 from suyuan.lake.refusals import LakeRefusal
+from suyuan.lake.schema import SCHEMA
 from suyuan.lake.segment import SEGMENT_EVENTS, Batch, Made, Task
 from suyuan.proof.chain import BEGINNING
 from suyuan.proof.tree import HASH

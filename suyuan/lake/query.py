@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import duckdb
 import msgspec
 
-from suyuan.lake.columns import LATER, PERSONAL, SCHEMA_OF_ROWS
 from suyuan.lake.manifest import Manifest, fault_of, read_manifest, reading
 from suyuan.lake.questions import QUESTIONS, VIEWS
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
+from suyuan.lake.schema import LATER, PERSONAL, SCHEMA_OF_ROWS
 
 MEMORY_MB = 2_048
 """What a question may take of the memory; more goes to disk."""

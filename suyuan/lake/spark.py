@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from suyuan.lake.columns import SCHEMA_OF_ROWS
 from suyuan.lake.manifest import read_manifest, reading
 from suyuan.lake.query import ROWS, Rows, check, columns_of_rows, sql_of
 from suyuan.lake.questions import VIEWS
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
+from suyuan.lake.schema import SCHEMA_OF_ROWS
 
 _TYPES = {"Int64": "BIGINT", "Boolean": "BOOLEAN", "Date": "DATE", "String": "STRING", "List(String)": "ARRAY<STRING>"}
 _SETTINGS = {

@@ -15,16 +15,17 @@ from typing import NamedTuple
 import polars as pl
 from cryptography.hazmat.primitives import hashes
 
-from suyuan.lake.columns import SCHEMA, SCHEMA_OF_ROWS, TEXTS, Frames, unpacked
+from suyuan.lake.columns import Columns
 from suyuan.lake.lake import Lake
 from suyuan.lake.manifest import EventFile, Sealed
 from suyuan.lake.refusals import LakeRefusal, QuestionRefused
-from suyuan.lake.segment import CHUNK, file_hash
+from suyuan.lake.schema import SCHEMA, SCHEMA_OF_ROWS, TEXTS
+from suyuan.lake.segment import file_hash
 from suyuan.ledger.events import Event, encoder
 from suyuan.ledger.journal import Journal
 from suyuan.proof.chain import BEGINNING
 from suyuan.proof.checkpoints import CheckpointRefused, Checkpoints
-from suyuan.proof.leaf import Columns, leaf, leaf_hashes
+from suyuan.proof.leaf import leaf
 from suyuan.proof.tree import HASH, root_of
 from suyuan.proof.verifier import Key
 
@@ -227,14 +228,17 @@ class _Window:
             leaves = _split(self._lake.leaves(segment.number))
         except LakeRefusal:
             return  # told already
-        hashes = self._hashes(events)
+        columns = Columns(segment.first, self._secrets.salt_key, self._secrets.hidden)
+        for at in range(0, len(events), PAGE):
+            columns.take(len(events[at : at + PAGE]), b"".join(map(encoder.encode, events[at : at + PAGE])))
+        hashes = _split(columns.leaves)
         differ = [
             at
             for at, found in enumerate(hashes)
             if found != leaves[at] and not self._is(events[at], segment.first + at, leaves[at])
         ]
         if not differ and len(events) == segment.events:
-            yield from _column_faults(self._lake, segment, events)
+            yield from _column_faults(self._lake, segment, columns)
             return
         if not differ and feed.broken:
             return
@@ -305,34 +309,17 @@ class _Window:
             return None
         return {(key, sequence): feed for key, sequence, feed in rows} if len(rows) == segment.events else None
 
-    def _hashes(self, events: Sequence[Event]) -> list[bytes]:
-        columns = Columns(
-            [event.kind for event in events],
-            [event.key for event in events],
-            [event.event_time for event in events],
-            [event.arrived for event in events],
-            [event.actor for event in events],
-            [event.region for event in events],
-        )
-        stored = map(encoder.encode, events)
-        return leaf_hashes(columns, stored, self._segment.first, self._secrets.salt_key, self._secrets.hidden)
-
     def _is(self, event: Event, number: int, found: bytes) -> bool:
         """Whether this is the event of the leaf; a place may have become one that is not told, or one that is."""
         return any(leaf(event, number, self._secrets.salt_key, hidden=each).hash == found for each in (False, True))
 
 
-def _column_faults(lake: Lake, segment: Sealed, events: Sequence[Event]) -> Iterator[Finding]:
+def _column_faults(lake: Lake, segment: Sealed, columns: Columns) -> Iterator[Finding]:
     """Rows of the columns that say something else than the events which they were made from."""
     files = [file for file in lake.manifest().files if file.segments[0] <= segment.number <= file.segments[1]]
     if not files or any(file.schema != SCHEMA for file in files):
         return  # dropped by retention, or written with fewer columns
-    frames = Frames()
-    for at in range(0, len(events), CHUNK):
-        part = events[at : at + CHUNK]
-        columns = unpacked(list(map(encoder.encode, part)))
-        frames.add(len(part), columns)
-    expected = _plain(frames.rows(segment.first))
+    expected = _plain(columns.rows())
     within = pl.col("feed").is_between(segment.first, segment.first + segment.events - 1)
     try:
         found = pl.concat([_plain(pl.read_parquet(lake.folder / file.name).filter(within)) for file in files])

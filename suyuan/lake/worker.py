@@ -1,6 +1,5 @@
 """A process that makes segments of what it is handed, until that ends."""
 
-import gc
 import os
 import signal
 import sys
@@ -15,34 +14,33 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # there is a worker for each p
 from suyuan.lake.crew import Answer, Order, received, send
 from suyuan.lake.segment import SegmentMaker
 
-ENDED = b""
-
 
 def main() -> None:
     """Make segments until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches both: who handed out the work ends this one
-    gc.disable()  # millions of small tuples that hold no cycles
-    orders: SimpleQueue[bytes] = SimpleQueue()
+    orders: SimpleQueue[tuple[Order, bytes]] = SimpleQueue()
     # Read ahead: the next segment is here when this one is done, and nobody waits at the pipe meanwhile.
     threading.Thread(target=_read, args=(orders,), daemon=True).start()
     with suppress(BrokenPipeError):  # who handed out the work was killed
         _make(orders)
 
 
-def _make(orders: "SimpleQueue[bytes]") -> None:
+def _make(orders: "SimpleQueue[tuple[Order, bytes]]") -> None:
     maker: SegmentMaker | None = None
     failure = ""
-    decoder = msgspec.msgpack.Decoder(Order)
-    while packed := orders.get():
-        order = decoder.decode(packed)
+    while True:
+        order, events = orders.get()
         try:
             if order.task is not None:
                 maker, failure = SegmentMaker(order.task), ""
-            elif order.batches and maker is not None:
-                maker.take(order.batches)
+            elif order.events:
+                if maker is not None:
+                    maker.take([(order.events, events)])
             elif order.end:
                 assert maker is not None or failure, "a segment was begun"
                 send(sys.stdout.buffer, Answer(maker.finish() if maker is not None else None, failure))
+            else:
+                return
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001  told to who asked, who has the words for it
@@ -51,10 +49,12 @@ def _make(orders: "SimpleQueue[bytes]") -> None:
                 send(sys.stdout.buffer, Answer(failure=failure))
 
 
-def _read(orders: "SimpleQueue[bytes]") -> None:
-    while packed := received(sys.stdin.buffer):
-        orders.put(packed)
-    orders.put(ENDED)
+def _read(orders: "SimpleQueue[tuple[Order, bytes]]") -> None:
+    pipe, decode = sys.stdin.buffer, msgspec.msgpack.Decoder(Order).decode
+    while packed := received(pipe):
+        order = decode(packed)
+        orders.put((order, pipe.read(order.size)))
+    orders.put((Order(), b""))
 
 
 if __name__ == "__main__":

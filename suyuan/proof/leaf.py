@@ -3,11 +3,11 @@
 A leaf is a line of JSON: the words `suyuan leaf 1`, what happened, the key, event time, arrival, actor, region, and a
 commitment to the whole event as it is stored. Where the actor is a place that citizens are not told, actor and region
 are empty and a commitment to them follows. Salts are made from a secret and the event's number in the feed: nothing is
-stored for them, and a proof can tell one thing and keep the other.
+stored for them, and a proof can tell one thing and keep the other. Sealing makes the same in C (`lake.columns`).
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -38,7 +38,6 @@ WHAT = {
 """The word of a leaf for what happened; a citizen is not told whether a sale was paid for by insurance."""
 
 _json = msgspec.json.Encoder().encode
-_lines = msgspec.json.Encoder().encode_lines
 
 
 class Leaf(NamedTuple):
@@ -62,17 +61,6 @@ class Leaf(NamedTuple):
         return place_salt(self.salt)
 
 
-class Columns(NamedTuple):
-    """Many events as columns, each in the same order."""
-
-    kinds: Sequence[str]
-    keys: Sequence[str]
-    event_times: Sequence[int]
-    arrived: Sequence[int]
-    actors: Sequence[str]
-    regions: Sequence[str]
-
-
 def leaf(event: Event, number: int, salt_key: bytes, *, hidden: bool) -> Leaf:
     """The leaf of the event with this number in the feed, from 0; `hidden` where its actor is not told."""
     salt, whole = salts(salt_key, number, 1), canonical(encoder.encode(event))
@@ -83,39 +71,6 @@ def leaf(event: Event, number: int, salt_key: bytes, *, hidden: bool) -> Leaf:
         hashlib.sha256(place_salt(salt) + place).hexdigest() if hidden else "",
     )
     return Leaf(text, whole, salt, place)
-
-
-def leaf_hashes(
-    columns: Columns, stored: Iterable[bytes], first: int, salt_key: bytes, hidden: frozenset[str]
-) -> list[bytes]:
-    """The leaf hashes of a run of events, of which the first has number `first`; sealing spends its time here.
-
-    `stored` is the MessagePack of each, `hidden` the actors that are not told (`hidden_places`).
-    """
-    # Column by column, a fifth faster than event by event.
-    sha256, what_of = hashlib.sha256, WHAT.get
-    made = salts(salt_key, first, len(columns.keys))
-    each = [made[at : at + SALT] for at in range(0, len(made), SALT)]
-    salted = [salt + whole for salt, whole in zip(each, stored, strict=True)]
-    commitments = [
-        sha256(one if one.startswith(_HEADER, SALT) else one[:SALT] + canonical(one[SALT:])).hexdigest()
-        for one in salted
-    ]
-    whats = [what_of(kind, kind) for kind in columns.kinds]
-    if hidden.isdisjoint(columns.actors):
-        rows = list(zip([NAME] * len(whats), whats, *columns[1:], commitments, strict=True))
-        texts = _lines(rows).split(b"\n")[:-1]
-    else:
-        told = zip(whats, *columns[1:], strict=True)
-        places = zip(columns.actors, columns.regions, each, strict=True)
-        kept = [_kept(actor, region, salt) if actor in hidden else "" for actor, region, salt in places]
-        texts = list(map(_text, told, commitments, kept))
-    return [sha256(b"\x00" + text).digest() for text in texts]
-
-
-def _kept(actor: str, region: str, salt: bytes) -> str:
-    """The commitment to a place that is not told."""
-    return hashlib.sha256(place_salt(salt) + _json((actor, region))).hexdigest()
 
 
 def numbers_of(event: Event, line: Segment, hashes: Sequence[bytes], salt_key: bytes) -> Iterator[int]:

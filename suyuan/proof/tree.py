@@ -92,7 +92,7 @@ def _subproof(hashes: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
 
 
 def _above(level: Sequence[bytes]) -> list[bytes]:
-    """The level above; one left over goes up as it is. Written out, for it is most of the work of sealing."""
+    """The level above; one left over goes up as it is."""
     sha256, each = hashlib.sha256, iter(level)
     above = [sha256(b"\x01" + left + right).digest() for left, right in zip(each, each, strict=False)]
     if len(level) & 1:

@@ -77,6 +77,7 @@ class RocksJournal(GroupCommit):
         try:
             self._open(Cache(block_cache_bytes), write_buffer_bytes, stop_at_damage=stop_at_damage)
             self._end = self._find_end()  # number of the last batch and the position after it, always of one moment
+            self._handed = self._end  # what was handed out last needs no second look when its holder comes again
             pinned = {stored.decode(): value for stored, value in self._scan_prefix(PINNED.encode())}
         except BaseException:
             os.close(self._owner)
@@ -213,7 +214,7 @@ class RocksJournal(GroupCommit):
         last, end = self._end
         if position == end:
             return [], end
-        reached = batches_before(position, last, self._record)
+        reached = self._handed[0] if position == self._handed[1] else batches_before(position, last, self._record)
         found: list[bytes] = []
         events = 0
         records = self._scan(self._families["log"], batch_key(reached + 1))
@@ -226,7 +227,10 @@ class RocksJournal(GroupCommit):
                 break
             found.append(record)
             reached += 1
-        return found, position_of(reached, found[-1]) if found else end
+        if found:
+            end = position_of(reached, found[-1])
+            self._handed = reached, end
+        return found, end
 
     def _record(self, number: int) -> bytes:
         record = self._read(self._families["log"], [batch_key(number)])[0]

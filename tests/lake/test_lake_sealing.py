@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sealed_lake import DAY, START, Facts, agreed, append, everything, journal_of, lake_of, source_of
 
-from suyuan.lake import columns
-from suyuan.lake.columns import NUMBERS, TEXTS
+from suyuan.lake import schema
 from suyuan.lake.compaction import compact, retain
 from suyuan.lake.lake import Lake
 from suyuan.lake.manifest import changing, clean, read_manifest, reading
 from suyuan.lake.mending import damages, mend
 from suyuan.lake.refusals import LakeRefusal
+from suyuan.lake.schema import NUMBERS, TEXTS
 from suyuan.ledger.events import Event, encoder
 from suyuan.proof.leaf import leaf
 from suyuan.proof.tree import root_of
@@ -289,12 +289,12 @@ def test_files_of_an_earlier_schema_are_read_beside_newer_ones(tmp_path: Path, m
     from suyuan.lake.manifest import write_manifest  # noqa: PLC0415  as if an earlier release had written it
 
     write_manifest(lake.folder, manifest)
-    monkeypatch.setitem(columns.LATER, "origin", "''")
+    monkeypatch.setitem(schema.LATER, "origin", "''")
     asked = "SELECT origin, count(*) FROM sealed GROUP BY origin ORDER BY origin"
     assert lake.query(asked).rows == [("", 50), ("44/1", 50)]
     assert compact(lake.folder) is not None, "one of an older schema is written anew"
     assert lake.query(asked).rows == [("", 50), ("44/1", 50)]
-    assert {file.schema for file in lake.manifest().files} == {columns.SCHEMA}
+    assert {file.schema for file in lake.manifest().files} == {schema.SCHEMA}
     agreed(lake, journal)
 
 

@@ -4,11 +4,9 @@ import hashlib
 import json
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
 
 from suyuan.ledger.events import Event, encoder
-from suyuan.proof.leaf import BLOCK, FIELDS, Columns, canonical, leaf, leaf_hashes, salts
+from suyuan.proof.leaf import BLOCK, FIELDS, canonical, leaf, salts
 
 KEY = b"k" * 32
 CLINIC = "H32010000009"
@@ -108,17 +106,3 @@ def test_salts_are_the_same_in_whatever_runs_they_are_made() -> None:
     assert len({whole[at : at + 16] for at in range(0, len(whole), 16)}) == 3 * BLOCK
     for first, count in ((0, 1), (BLOCK - 1, 2), (5, 2 * BLOCK), (BLOCK, BLOCK), (7, 0)):
         assert salts(KEY, first, count) == whole[16 * first : 16 * (first + count)]
-
-
-@given(st.lists(st.sampled_from(["sold", "claimed", "returned", "packed"]), max_size=6), st.integers(0, 2 * BLOCK))
-def test_many_at_once_are_each_alone(kinds: list[str], first: int) -> None:
-    places = (SALE.actor, CLINIC)
-    events = [
-        msgspec.structs.replace(SALE, kind=kind, id=f"{number:x}", actor=places[number % 2])
-        for number, kind in enumerate(kinds)
-    ]
-    names = ("kind", "key", "event_time", "arrived", "actor", "region")
-    columns = Columns(*([getattr(event, name) for event in events] for name in names))
-    alone = [leaf(one, first + at, KEY, hidden=one.actor == CLINIC).hash for at, one in enumerate(events)]
-    for stored in (encoder.encode, written_earlier):
-        assert leaf_hashes(columns, map(stored, events), first, KEY, frozenset({CLINIC})) == alone
