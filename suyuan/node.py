@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from suyuan.proof.prover import Prover
     from suyuan.proof.verifier import Checkpoint, Key
 
+Opened = TypeVar("Opened")
+
 SECRETS = "secrets.json"
 JOURNAL = "journal"
 TABLES = "tables.sqlite"
@@ -72,6 +74,28 @@ class Dated(Protocol):
     def latest_arrival(self) -> int:
         """µs UTC; 0 where there are none."""
         ...
+
+
+class opened_once(Generic[Opened]):  # noqa: N801  stands where `cached_property` would
+    """A property that is opened when it is first asked for: once, however many threads ask at the same moment.
+
+    `cached_property` would do so on Python 3.11 only.
+    """
+
+    def __init__(self, opened: Callable[[Any], Opened]) -> None:
+        self._opened = opened
+        self._one = threading.Lock()
+        self.__doc__ = opened.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, node: Any, _: type | None = None) -> Opened:  # noqa: ANN401  whatever has it
+        with self._one:
+            if self._name not in node.__dict__:
+                node.__dict__[self._name] = self._opened(node)  # where it is found from now on
+            opened: Opened = node.__dict__[self._name]
+        return opened
 
 
 class NodeUnusable(Exception):  # noqa: N818  the reader's word for it
@@ -280,13 +304,13 @@ class Node:
             nation=self._nation,
         )
 
-    @cached_property
+    @opened_once
     def views(self) -> ViewsApart:
         """Lists over the journal; opened when somebody first asks for one."""
         path = self.folder / LISTS if self.settings.engine != "memory" else None
         return ViewsApart.open(path, self.journal, VIEWS)
 
-    @cached_property
+    @opened_once
     def audit(self) -> AuditRecord:
         """Who opened personal data or changed an account; opened when somebody first does."""
         return open_audit(self.folder, self.settings, self.tables)
@@ -432,7 +456,7 @@ class Node:
         records, reached = self.journal.stored_since(position, limit)
         return list(map(batch_parts, records)), reached
 
-    @cached_property
+    @opened_once
     def quarantine(self) -> Quarantine:
         """Messages on which our own code failed; opened when there is one."""
         return Quarantine(self.folder / QUARANTINE if self.settings.engine != "memory" else None, self.privacy)

@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 from suyuan.formats.api.answers import line_answer, problem_answer
 from suyuan.formats.document import Document, Outcome
-from suyuan.formats.faults import NOTE, refusal_in_chinese
+from suyuan.formats.faults import NOTE
 from suyuan.formats.reading import open_documents
 from suyuan.formats.rejects import REASON_COLUMNS, Rejects
 from suyuan.formats.summary import Summary, fate_of, faults_of
@@ -31,6 +31,7 @@ from suyuan.formats.tables import delimiter_of
 from suyuan.intake.upload import DATA_TYPES
 from suyuan.ledger.scan import Result, Scan
 from suyuan.ledger.statuses import STATUS
+from suyuan.portals.quarantined import left_out_in_chinese
 from suyuan.settlement.claim import ClaimVerdict
 
 FILE_BYTES_MAX = 64 << 20
@@ -224,17 +225,14 @@ class Draft:
             self.let_go()
 
     async def _take(self, take: Take, document: Document, rejects: Rejects) -> None:
-        if document.fatal:
-            outcome = Outcome(fatal=document.fatal)
-        else:
-            outcome = await take(document)
+        outcome = await take(document)
         told = self.told
         told.summary.add(document, outcome)
         rejects.add(document, faults_of(document, outcome))
         told.done += len(document.raw)
         if outcome.fatal:
             words = outcome.fatal.replace(f"{self.path.name}: ", "")
-            told.fatal.append((words, refusal_in_chinese(words)))
+            told.fatal.append((words, left_out_in_chinese(words)))
             return
         for row in _rows(document, outcome):
             into, most = (told.good, GOOD_MAX) if row.fate in {"accepted", "repeated"} else (told.bad, BAD_MAX)

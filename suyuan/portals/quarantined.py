@@ -10,13 +10,16 @@ from msgspec import MsgspecError
 from suyuan.formats import epcis, nhsa, tables
 from suyuan.formats.api.documents import SHAPES, read, read_cancel, read_claim, read_reversal
 from suyuan.formats.document import Document
-from suyuan.formats.faults import UnreadableError, refusal
+from suyuan.formats.faults import UnreadableError, refusal, refusal_in_chinese
 from suyuan.formats.keeping import unpacked_document
 from suyuan.intake import take_together
 from suyuan.node import Node
 from suyuan.portals.failing import is_poison
-from suyuan.portals.problem import Refused
+from suyuan.portals.problem import ERROR, Refused
 from suyuan.storage.quarantine import Kept, QuarantineFull
+
+LEFT_OUT = ("quarantined", "quarantine_full")
+"""Refusals of a message on which our own code failed: of a file, the other parts are taken all the same."""
 
 
 def _table(raw: bytes, kind: str = "") -> Document:
@@ -63,6 +66,21 @@ def put_apart(node: Node, door: str, step: str, content: bytes, by: str, *, erro
         return Refused("quarantined", value=str(node.quarantine.keep(door, step, content, by, error)))
     except (QuarantineFull, sqlite3.Error, OSError):  # why it cannot be written is told by /readyz
         return Refused("quarantine_full", headers={"retry-after": "3600"})
+
+
+def left_out(refusal: Refused) -> str:
+    """Words for a part of a file that was kept apart, or could not be."""
+    number = f" Number {refusal.value}." if refusal.value else ""
+    return f"{refusal.error.title}{number}"
+
+
+def left_out_in_chinese(words: str) -> str:
+    """Words made by `left_out`, in Chinese; other words as `refusal_in_chinese` has them."""
+    for error in map(ERROR.__getitem__, LEFT_OUT):
+        if words.startswith(error.title):
+            number = words.removeprefix(error.title).strip(" .").removeprefix("Number ")
+            return f"{error.title_zh}，编号{number}" if number else error.title_zh
+    return refusal_in_chinese(words)
 
 
 def retry(node: Node, number: int) -> str:

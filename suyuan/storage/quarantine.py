@@ -98,7 +98,7 @@ class Quarantine:
         values = (time.time_ns() // 1000, by, door, step, own, type(error).__name__, trace, sealed, words)
         with self._one, self._alone():
             known = self._file.execute("SELECT 1 FROM messages WHERE message = ?", (own,)).fetchone()
-            if not (known or acknowledged or self._has_room(len(sealed) + len(words))):
+            if not (known or acknowledged or self._has_room(len(sealed) + len(words) + len(trace.encode()))):
                 raise QuarantineFull
             return int(
                 self._file.execute(
@@ -148,7 +148,8 @@ class Quarantine:
         self._file.close()
 
     def _has_room(self, size: int) -> bool:
-        query = "SELECT count(*), coalesce(sum(length(sealed) + length(words)), 0) FROM messages"
+        sizes = "length(sealed) + length(words) + length(CAST(trace AS BLOB))"
+        query = f"SELECT count(*), coalesce(sum({sizes}), 0) FROM messages"  # noqa: S608  our own words
         count, held = self._file.execute(query).fetchone()
         return bool(count < MESSAGES_MAX and held + size <= BYTES_MAX)
 

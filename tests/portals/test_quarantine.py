@@ -5,9 +5,11 @@ import contextlib
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
@@ -23,7 +25,7 @@ from suyuan.ledger.ledger import Books
 from suyuan.node import Node
 from suyuan.portals.app import application
 from suyuan.portals.quarantined import retry
-from suyuan.storage.quarantine import QuarantineFull
+from suyuan.storage.quarantine import TRACE_MAX, Quarantine, QuarantineFull
 
 POISON = "82345670000000000666"
 
@@ -131,6 +133,82 @@ def test_of_a_file_only_the_poisoned_part_stays_out(
     assert told.json()["lines"] == 3
     assert "own program failed" in told.json()["fatal"][0]
     assert len(node.quarantine.all()) == 1
+
+
+class Sent(NamedTuple):
+    """The page of a draft, judged and then sent."""
+
+    judged: str
+    page: str
+
+
+def sent_from_a_page(node: Node, name: str, body: bytes) -> Sent:
+    """A file that the pharmacy chooses, has judged, and sends."""
+    issued = node.tables.create_credential(PHARMACY_P)
+    headers = {"authorization": f"Bearer {issued.id}.{issued.secret}", "accept-language": "zh"}
+
+    async def ended(client: httpx.AsyncClient, address: str) -> str:
+        for _ in range(500):
+            await asyncio.sleep(0.02)
+            if not (await client.get(f"{address}/progress")).json()["running"]:
+                break
+        return (await client.get(address)).text
+
+    async def story() -> Sent:
+        app = application(node)
+        site = app.site  # type: ignore[attr-defined]
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+            await site.start()
+            try:
+                begun = await client.post("/institution/upload", files={"file": (name, body)})
+                address = begun.headers["location"]
+                judged = await ended(client, address)
+                await client.post(f"{address}/send")
+                return Sent(judged, await ended(client, address))
+            finally:
+                await site.stop()
+
+    return asyncio.run(story())
+
+
+def test_of_a_file_sent_from_a_page_only_the_poisoned_part_stays_out(
+    node: Node, poisoned: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suyuan.portals.drafts.CHUNK_ROWS", 1)
+    codes = ["82345670000000000001", POISON, "82345670000000000002"]
+    rows = [f"sold,{code},2026-03-09 10:00:00,R{code}" for code in codes]
+    sent = sent_from_a_page(node, "sales.csv", "\n".join(["kind,code,event_time,receipt", *rows, ""]).encode())
+    assert "提交2行" in sent.judged, "the others can be sent"
+    assert "程序处理时出错，未受理也未封存" in sent.judged
+    assert "报文已封存待查，编号1" in sent.page
+    assert [kept.step for kept in node.quarantine.all()] == ["take"]
+    assert len(list(node.journal.keys("trace20:"))) == 2
+    poisoned.undo()
+    assert retry(node, 1) == "1 was taken: 1 records"
+
+
+def test_of_messages_sent_from_a_page_the_one_that_crashes_its_reader_is_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = nhsa.read
+
+    def crashes(raw: bytes, infno: str = "") -> Any:
+        if b"CRASH" in raw:
+            raise IndexError("no such row")
+        return read(raw, infno)
+
+    monkeypatch.setattr(nhsa, "read", crashes)
+    lines = []
+    for number, code in enumerate(("82345670000000000001", "CRASH", "82345670000000000002")):
+        row = {"feedetl_sn": "1", "trdn_flag": "0", "min_prcunt_type": "2", "drug_trac_codg": code}
+        data = {"psn_no": "1", "mdtrt_id": f"V{number}", "chrg_bchno": f"O{number}", "medfee_sumamt": 10}
+        told = {"data": data, "drug_trac_info": [row]}
+        lines.append(json.dumps({"infno": "2207", "msgid": f"M{number}", "fixmedins_code": PHARMACY_P, "input": told}))
+    sent = sent_from_a_page(node, "messages.jsonl", "\n".join(lines).encode())
+    assert "报文已封存待查，编号1" in sent.page
+    assert [(kept.door, kept.step, kept.by) for kept in node.quarantine.all()] == [("nhsa", "read", PHARMACY_P)]
+    assert len(list(node.journal.keys("trace20:"))) == 2
 
 
 def test_lines_of_which_only_the_address_says_what_happened_are_taken_when_they_are_tried_again(
@@ -273,6 +351,34 @@ def test_a_full_quarantine_refuses_the_next_message_and_drops_none(
     assert [kept.number for kept in node.quarantine.all()] == [1]
     node.quarantine.drop(1)
     assert answered(node, ("/api/v1/sales", told))[0].json()["code"] == "quarantined"
+
+
+def test_where_a_program_failed_takes_room_in_the_quarantine_too(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ping(depth: int) -> int:
+        return pong(depth - 1) if depth else 1 // depth
+
+    def pong(depth: int) -> int:
+        return ping(depth - 1) if depth else 1 // depth
+
+    with pytest.raises(ZeroDivisionError) as failed:
+        ping(300)
+    monkeypatch.setattr("suyuan.storage.quarantine.BYTES_MAX", TRACE_MAX * 3 // 2)
+    node.quarantine.keep("nhsa", "read", b"first", PHARMACY_P, failed.value)
+    with pytest.raises(QuarantineFull):
+        node.quarantine.keep("nhsa", "read", b"second", PHARMACY_P, failed.value)
+    node.quarantine.keep("nhsa", "read", b"short", PHARMACY_P, IndexError("no such row"))
+    assert node.quarantine.count() == 2
+
+
+def test_threads_that_ask_for_the_quarantine_at_once_get_one(node: Node) -> None:
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> Quarantine:
+        together.wait()
+        return node.quarantine
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(ask, range(8)))) == 1
 
 
 def test_a_quarantine_that_cannot_be_read_keeps_the_server_neither_from_serving_nor_from_stopping(

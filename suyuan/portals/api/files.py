@@ -23,6 +23,7 @@ from suyuan.formats.api.answers import (
     upload_answer,
 )
 from suyuan.formats.document import Document, Outcome
+from suyuan.formats.faults import refusal as refusal_in_words
 from suyuan.formats.reading import open_documents
 from suyuan.formats.summary import Summary
 from suyuan.intake import Desk
@@ -34,8 +35,9 @@ from suyuan.portals import codec
 from suyuan.portals.access import caller_of
 from suyuan.portals.api.operation import LATER, TAKING, operation, query_of
 from suyuan.portals.api.uploads import HEADERS, may_speak, take
+from suyuan.portals.failing import is_poison
 from suyuan.portals.problem import Refused
-from suyuan.portals.quarantined import kept_apart, put_apart
+from suyuan.portals.quarantined import LEFT_OUT, kept_apart, left_out, put_apart
 from suyuan.portals.site import Site, site_of
 from suyuan.settlement.claim import ClaimVerdict
 
@@ -133,31 +135,41 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
 async def _outcome(request: Request, desk: Desk | None, document: Document, kind: str = "") -> Outcome:
     site, caller = site_of(request), caller_of(request)
     document.software = document.software or caller.software
-    if document.crash is not None and desk is None:  # what was only rehearsed must not be tried again and recorded
-        door = f"table/{kind}" if kind and document.format == "table" else document.format
-        apart = (door, "read", document.raw, document.institution)
-        refusal = await run_in_threadpool(put_apart, site.node, *apart, error=document.crash)
-        return _left_out(document, refusal)
+    if desk is not None:
+        return await run_in_threadpool(rehearsed, desk, document, caller.party)
+    return await taken(site, document, caller.party, kind)
+
+
+async def taken(site: Site, document: Document, by: str, kind: str = "") -> Outcome:
+    """One part of a file, taken in; where our own code fails on it, it is kept apart, and the others go on."""
+    try:
+        if document.crash is not None:
+            door = f"table/{kind}" if kind and document.format == "table" else document.format
+            apart = (door, "read", document.raw, document.institution)
+            raise await run_in_threadpool(put_apart, site.node, *apart, error=document.crash)
+        if document.fatal:
+            return Outcome(fatal=document.fatal, problems=document.problems)
+        return await site.take(document, by, "bulk")
+    except Refused as refusal:
+        if refusal.error.code not in LEFT_OUT:
+            raise
+        return Outcome(fatal=left_out(refusal), problems=document.problems)
+
+
+def rehearsed(desk: Desk, document: Document, by: str) -> Outcome:
+    """One part of a file, judged; what our own code fails on is told, and not kept: tried again, it would be taken."""
     if document.fatal:
         return Outcome(fatal=document.fatal, problems=document.problems)
-    if desk is None:
-        try:
-            return await site.take(document, caller.party, "bulk")
-        except Refused as refusal:
-            if refusal.error.code not in {"quarantined", "quarantine_full"}:
-                raise
-            return _left_out(document, refusal)
-    outcome = await run_in_threadpool(take_at, desk, document, caller.party)
+    try:
+        outcome = take_at(desk, document, by)
+    except Exception as error:
+        if not is_poison(error):
+            raise
+        return Outcome(fatal=refusal_in_words("failed"), problems=document.problems)
     for result in outcome.results:
         if isinstance(result, Result):
             result.alert = ""  # nothing was raised
     return outcome
-
-
-def _left_out(document: Document, refusal: Refused) -> Outcome:
-    """Our own code failed on this part of a file; the others go on."""
-    number = f" Number {refusal.value}." if refusal.value else ""
-    return Outcome(fatal=f"{refusal.error.title}{number}", problems=document.problems)
 
 
 def rehearsal(site: Site) -> Desk:

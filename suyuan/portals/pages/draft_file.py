@@ -10,11 +10,10 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from suyuan.formats.api.answers import line_answer
 from suyuan.formats.document import Document, Outcome
-from suyuan.intake import take as take_at
 from suyuan.ledger.scan import Result
 from suyuan.portals import codec
 from suyuan.portals.access import Caller, caller_of
-from suyuan.portals.api.files import rehearsal
+from suyuan.portals.api.files import rehearsal, rehearsed, taken
 from suyuan.portals.drafts import BAD_MAX, FILE_BYTES_MAX, RUNNING, Draft, DraftRow
 from suyuan.portals.pages.institution import around, institution_of
 from suyuan.portals.pages.shell import language_of, page, text_of
@@ -88,11 +87,7 @@ def _judge(site: Site, draft: Draft, caller: Caller) -> None:
 
     async def take(document: Document) -> Outcome:
         document.software = document.software or caller.software
-        outcome = await run_in_threadpool(take_at, desk, document, draft.told.party)
-        for result in outcome.results:
-            if isinstance(result, Result):
-                result.alert = ""  # nothing was raised
-        return outcome
+        return await run_in_threadpool(rehearsed, desk, document, draft.told.party)
 
     site.drafts.start(draft, "judging", take)
 
@@ -175,7 +170,7 @@ async def send(request: Request) -> Response:
 
         async def take(document: Document) -> Outcome:
             document.software = document.software or caller.software
-            return await site.take(document, draft.told.party, "bulk")
+            return await taken(site, document, draft.told.party, draft.told.kind)
 
         site.drafts.start(draft, "sending", take)
     return RedirectResponse(f"/institution/upload/{draft.id}", 303)
