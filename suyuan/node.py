@@ -504,11 +504,11 @@ class Node:
 
         return take_all(self.desk, documents, by, failed)
 
-    def take_time(self) -> int:
-        """Write what has fallen due (`intake.take_time`); nothing in a rehearsal."""
+    def take_time(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Write what has fallen due (`intake.take_time`), until it is `stopping`; nothing in a rehearsal."""
         from suyuan.intake import take_time  # noqa: PLC0415  as for the desk
 
-        return 0 if self.ledger.rehearsing else take_time(self.desk)
+        return 0 if self.ledger.rehearsing else take_time(self.desk, stopping)
 
     def rehearse(self, on: bool = True) -> None:  # noqa: FBT001, FBT002  reads as said
         """Judge and answer from now on without writing anything: each document stands alone against what is stored."""

@@ -1,5 +1,6 @@
 """Deadlines: what falls due becomes a fact of its own; the clock comes in by this door and no other."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from suyuan.intake.desk import Desk
@@ -16,13 +17,18 @@ DUE_AT_ONCE = 1000
 """Deadlines handled per look at the list; one append each."""
 
 
-def take_time(desk: Desk) -> int:
-    """Write a `due` fact for every deadline that has passed; answers how many. Safe to run again at any moment."""
+def take_time(desk: Desk, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Write a `due` fact for every deadline that has passed; answers how many. Safe to run again at any moment.
+
+    Once it is `stopping`, the others wait for the next time.
+    """
     ledger = desk.ledger
     count = 0
     while True:
         waiting = ledger.journal.due(ledger.clock(), DUE_AT_ONCE)
         for deadline in waiting:
+            if stopping():
+                return count
             case = _Due(desk, *deadline)
             count += ledger.transact({case.key}, case.decide, case.more)
         if len(waiting) < DUE_AT_ONCE:

@@ -194,7 +194,7 @@ class Site:
         self.log.error("failure apart", exc_info=error, **({} if error else {"what": told["message"]}))
 
     def _take_time(self) -> None:
-        self.node.take_time()
+        self.node.take_time(lambda: self.stopping)  # after a long pause there may be minutes of work
         self.views.news()
 
     def _follow_tables(self) -> None:
