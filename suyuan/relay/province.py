@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -14,10 +15,11 @@ from suyuan.ledger.origins import Known, adopted_once
 from suyuan.node import Node
 from suyuan.relay.filing import FROM_NATION, TOLD, is_own, last_of
 from suyuan.relay.heard import note_heard
+from suyuan.relay.link import Unreachable
 from suyuan.relay.messages import BODY_BYTES_MAX, Unreadable, What, content_of
 from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
 from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_events, unpacked
-from suyuan.relay.speaker import Named, speaker_of
+from suyuan.relay.speaker import speaker_of
 
 PAGE = 4_000
 """Feed events read at once; a page is never smaller than one append."""
@@ -204,7 +206,11 @@ class Province:
     def _next(self, state: State, feed: Feed) -> _Pending | None:
         place, most = feed.place, min(state.events_max, EVENTS_MAX)
         while True:
-            events = feed.take(most)
+            try:
+                events = feed.take(most)
+            except ValueError as error:  # the database was restored under the running node, or a standby was promoted
+                self._lose_place()
+                raise Again(str(error)) from error
             if not events:
                 return None
             packed, size = packed_events(events)
@@ -237,6 +243,9 @@ class Province:
             state = self._known()
         except Restored:
             note_heard(self.node, "")
+            raise
+        except Unreachable:
+            notice_older(self.node)
             raise
         note_heard(self.node, speaker_of(self.node))
         keep_told(self.node, state.position)
@@ -439,22 +448,24 @@ class Province:
 
 
 def keep_told(node: Node, place: str) -> None:
-    """Keep beside a journal up to where the nation has it; tables in its database would be restored together with it.
-
-    A place of before is no harm: it only notices less.
-    """
-    if node.settings.nation and not isinstance(node.journal, Named):
-        node.tables.set_meta(TOLD, place)
+    """Keep in the folder up to where the nation has the journal; one of before is no harm, it only notices less."""
+    if node.settings.nation:
+        fresh = node.folder / f"{TOLD}.fresh"
+        with suppress(OSError):
+            fresh.write_text(place, encoding="ascii")
+            fresh.replace(node.folder / TOLD)
 
 
 def notice_older(node: Node) -> None:
     """See, without asking the nation, whether the journal has no more what the nation has, and note it."""
-    place = node.tables.meta(TOLD)
-    if place and not isinstance(node.journal, Named):
-        try:
-            Feed(node, place).peek()
-        except ValueError:
-            note_heard(node, "")
+    try:
+        feed = Feed(node, (node.folder / TOLD).read_text(encoding="ascii"))
+    except (OSError, ValueError, msgspec.MsgspecError):
+        return  # none was kept, or a loss of power tore it
+    try:
+        feed.peek()
+    except ValueError:
+        note_heard(node, "")
 
 
 class Again(Exception):  # noqa: N818  what is done

@@ -215,8 +215,9 @@ def test_facts_that_take_the_places_of_lost_ones_are_named_and_nothing_is_change
     assert faults(field) == []
 
 
+@pytest.mark.parametrize("apart", [13, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_recovery_that_is_cut_off_anywhere_is_begun_again_and_finds_what_it_has_done(
-    field: Field, tmp_path: Path
+    field: Field, tmp_path: Path, apart: int
 ) -> None:
     lost = lose(field, tmp_path)
     here = go_on_with(field, tmp_path / "older")
@@ -225,7 +226,7 @@ def test_a_recovery_that_is_cut_off_anywhere_is_begun_again_and_finds_what_it_ha
         left = iter(range(questions))
         return lambda question: question if next(left, None) is not None else None
 
-    for questions in range(1, 200, 2):
+    for questions in range(1, 200 + apart, apart):
         field.cut = cut_after(questions)
         field.connect(HERE)
         try:

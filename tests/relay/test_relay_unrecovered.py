@@ -4,11 +4,14 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
+from postgres_server import PostgresServer
 from relay_field import HERE, HOSPITAL_A, Field, Place
 
 from suyuan.carry.backup import back_up
@@ -17,8 +20,9 @@ from suyuan.formats import nhsa
 from suyuan.ledger.events import Event
 from suyuan.portals.counter import Counter
 from suyuan.portals.problem import Refused
-from suyuan.relay.heard import Unrecovered, note_heard
-from suyuan.relay.province import Restored
+from suyuan.relay.heard import Gate, Unrecovered, note_heard
+from suyuan.relay.link import Unreachable
+from suyuan.relay.province import Again, Province, Restored
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
 from suyuan.relay.station import Station, standing_of
@@ -228,6 +232,56 @@ def test_a_record_that_its_nation_refuses_while_it_is_served_pays_no_more_not_ev
     here = field.serve(here.node.folder)
     with pytest.raises(Unrecovered):
         here.settle(HOSPITAL_A, box(5), order="O5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nation", ["away", "back"])
+def test_a_database_put_back_to_an_earlier_time_under_a_running_node_is_noticed(
+    field: Served, postgres_server: PostgresServer, nation: str
+) -> None:
+    """As where a standby is promoted that lacked the last facts."""
+    database = postgres_server.new_database()
+    back_up(field.places[HERE].node, field.folder / "backup", secrets=True)
+    restore_node(field.folder / "again", field.folder / "backup", database=database)
+    here = field.serve(field.folder / "again")
+    relay = field.relays[HERE] = field.relay_of(here)
+    assert here.settle(HOSPITAL_A, box(1)).verdict == "pay"
+    field.settle_down()
+    with psycopg.connect(postgres_server.address(), autocommit=True) as connection:
+        lagging, name = f"{database.rpartition('/')[2]}_lagging", database.rpartition("/")[2]
+        put_back(connection, f"CREATE DATABASE {lagging} TEMPLATE {name}", name)
+        assert here.settle(HOSPITAL_A, box(LOST), order="O2").verdict == "pay"
+        field.settle_down()
+        put_back(connection, f"ALTER DATABASE {name} RENAME TO {name}_lost", name)
+        connection.execute(f"ALTER DATABASE {lagging} RENAME TO {name}")
+    if nation == "away":
+        field.cut = lambda _: None
+        relay._state = None
+    with pytest.raises(Unreachable if nation == "away" else Restored):
+        go_on(relay)
+    here.node.ledger.gate = Gate(here.node)  # that of another process, which has not looked yet
+    with pytest.raises(Unrecovered):
+        here.settle(HOSPITAL_A, box(LOST), order="O9")
+    field.cut = None
+    here.node.ledger.gate = None
+    assert Recovery(field.relay_of(here)).recover() > 0
+    assert here.settle(HOSPITAL_A, box(LOST), order="O9").verdict == "refuse"
+
+
+def go_on(relay: Province) -> None:
+    """Until something stands in the way."""
+    while True:
+        with suppress(Again):
+            relay.step()
+
+
+def put_back(connection: psycopg.Connection[Any], command: str, name: str) -> None:
+    """Do what needs a database that nobody uses."""
+    while True:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        with suppress(psycopg.errors.ObjectInUse):
+            connection.execute(command)
+            return
 
 
 def test_who_serves_it_unrecovered_on_purpose_pays_whatever_the_nation_says_of_it(field: Served) -> None:
