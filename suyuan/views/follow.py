@@ -193,7 +193,8 @@ def _is_of(journal: Journal, position: bytes | None) -> bool:
 
 
 def _engine(path: Path | None) -> sa.Engine:
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    # An error's words are told by /readyz and the log: they say what was asked, and not of which codes.
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

@@ -4,6 +4,7 @@ import gc
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from story import HOSPITAL_A, HOSPITAL_B, HOSPITAL_FAR, PHARMACY_P, Story
 
 from suyuan.intake.answers_to_alerts import Step, TakenStep, answer_alert
@@ -101,6 +102,16 @@ def test_reading_on_leaves_nothing_to_the_collector_of_cycles(field: Field, want
             assert len(field.all(**wanted)) == 1
         left = gc.collect()
     assert left < 50
+
+
+def test_what_fails_in_a_list_is_told_without_what_it_had_in_hand(field: Field) -> None:
+    field.views.catch_up()
+    with field.views._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alerts")
+        connection.exec_driver_sql("CREATE TABLE alerts (number INTEGER)")
+    with pytest.raises(OperationalError, match="21 values were supplied") as failed:
+        field.sold_twice(HOSPITAL_A, PHARMACY_P)
+    assert PHARMACY_P not in str(failed.value)
 
 
 def test_a_list_made_again_has_the_same_numbers_states_and_steps(tmp_path: Path) -> None:
