@@ -1,6 +1,7 @@
 """What holds for every test: the same examples each run, no network beyond this machine, no silent lack of samples."""
 
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Generator, Iterator
@@ -12,21 +13,41 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from postgres_server import PostgresServer
 
+from suyuan.storage import passwords
+
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parent.parent / "shared"
 
 TRACED = ("codes", "ledger", "settlement", "intake", "lookup", "node", "views", "relay")
 """Folders of tests that coverage watches, where it is on: those near the rooms that it measures."""
 
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+"""Where the fast tests keep their files, if so many bytes are free there: on a disk they wait for it half of the time.
+
+A killed process leaves there what it would leave on a disk. The slow tests are on the disk.
+"""
+
+LONGEST = ("simulation/test_simulation_faults.py",)
+"""Files of tests to begin with, so that no worker is left alone with one of them at the end."""
+
 # A busy machine is no fault of the code: nothing here depends on how long an example takes.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Tests that read the shared samples skip without them; where they are required, nothing may skip."""
     if os.environ.get("SUYUAN_REQUIRE_SHARED") == "1" and not SHARED.is_dir():
         raise pytest.UsageError("SUYUAN_REQUIRE_SHARED=1, but there is no folder 'shared' beside this repository")
+    if config.option.markexpr == "not slow" and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    config.option.loadscopereorder = False  # the order below is better than the number of tests in a file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    place = {TESTS / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,6 +75,15 @@ def offline() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect_here)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """The same function keeps passwords, with fewer passes: a fifth of a second each is for who guesses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "N", 1 << 6)
+        patch.setattr(passwords, "_NOBODY", passwords._NOBODY.replace("$32768$", "$64$"))
         yield
 
 

@@ -120,7 +120,7 @@ def without_overlap(table: str, rows: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("table", [table.name for table in TABLES])
 def test_every_table_comes_back_from_its_file_as_it_went_out(table: str) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(rows_of(table))
     def exported_and_imported(rows: list[Any]) -> None:
         content = Content(**{table: rows})
@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_used_is_refused_whole_with_words(data: bytes, wor
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_bytes_at_all_bring_the_reader_down(data: bytes) -> None:
     for start in (b"", f"{PARTY_HEADING}\n".encode()):
         _, report = exchange.import_table(Content(), "parties", start + data)
@@ -212,7 +212,7 @@ def test_no_bytes_at_all_bring_the_reader_down(data: bytes) -> None:
         st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: text.replace('"', '""""')[:20])
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_stray_quote_never_costs_a_line_that_stands_after_fifty_others(junk: list[str]) -> None:
     good = [f"P{number},药店,pharmacy,," for number in range(60)]
     text = "\n".join([PARTY_HEADING, *(line.replace("\n", " ").replace("\r", " ") for line in junk), *good])

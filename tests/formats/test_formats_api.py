@@ -45,7 +45,7 @@ def read_json(name: str, value: Any) -> Document | None:
 
 
 @given(st.lists(st.one_of(SALE, VALUES), min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_every_line_is_taken_up_or_named(sales: list[Any]) -> None:
     document = read_json("sales", {"sales": sales})
     assert document is not None, "what is around the lines is right"
@@ -62,7 +62,7 @@ def test_every_line_is_taken_up_or_named(sales: list[Any]) -> None:
 
 
 @given(st.sampled_from(sorted(SHAPES)), st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_bytes_are_a_document_or_a_fault_with_words(name: str, raw: bytes) -> None:
     with suppress(msgspec.MsgspecError, UnicodeDecodeError):
         assert isinstance(read(name, raw), Document)

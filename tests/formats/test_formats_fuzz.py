@@ -99,7 +99,7 @@ def test_random_bytes_become_words(content: bytes) -> None:
 
 
 @given(st.sampled_from([*MESSAGES, EVENTS]), st.integers(0, 2**32))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_damaged_messages_are_read_or_refused(content: bytes, seed: int) -> None:
     changed = mutated(content, seed)
     holds(nhsa.read(changed))
@@ -107,14 +107,14 @@ def test_damaged_messages_are_read_or_refused(content: bytes, seed: int) -> None
 
 
 @given(st.sampled_from(MESSAGES), st.data())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_messages_with_any_value_in_any_field_are_read_or_refused(content: bytes, data: st.DataObject) -> None:
     body = json.loads(content)
     holds(nhsa.read(json.dumps(_replaced(body, data)).encode()))
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_events_with_any_value_in_any_field_are_read_or_refused(data: st.DataObject) -> None:
     holds(epcis.read(json.dumps(_replaced(json.loads(EVENTS), data)).encode()))
 
@@ -132,7 +132,7 @@ def _replaced(body: Any, data: st.DataObject) -> Any:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_damaged_tables_lose_only_their_damaged_lines(seed: int) -> None:
     damaged = mutated(TABLE, seed)
     for document in tables.read([damaged]):

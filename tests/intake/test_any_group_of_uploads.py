@@ -86,7 +86,7 @@ def _compare(groups: list[Any], together: Story) -> None:
 
 
 @given(GROUPS)
-@settings(max_examples=150, report_multiple_bugs=False)
+@settings(max_examples=50, report_multiple_bugs=False)
 def test_any_group_of_uploads_is_taken_as_one_after_the_other(groups: list[Any]) -> None:
     _compare(groups, Story())
 

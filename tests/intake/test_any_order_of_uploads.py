@@ -309,7 +309,7 @@ def _claims(events: list[Event]) -> Iterator[Event]:
 
 
 def test_any_order_of_uploads() -> None:
-    chosen = settings(max_examples=25, stateful_step_count=25, report_multiple_bugs=False)
+    chosen = settings(max_examples=20, stateful_step_count=25, report_multiple_bugs=False)
     run_state_machine_as_test(Uploads, settings=chosen)
 
 

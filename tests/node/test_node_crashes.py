@@ -4,14 +4,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from node_load import claim, codes_of
+from started import Started
 
 from suyuan.formats import nhsa
 from suyuan.node import Node
@@ -38,9 +37,7 @@ class Records:
 def run_and_kill(folder: Path, records: Records, after: int, threads: int = 8) -> None:
     """Start the load, let `after` answers come, kill -9 in the middle of the next ones."""
     first = max(records.asked, default=-1) + 1
-    command = [sys.executable, str(LOAD), str(folder), str(first), str(threads)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = Started(LOAD, folder, first, threads)
     lines: list[str] = []
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()

@@ -1,12 +1,10 @@
 """A portal for tests: the real server as a process on a free port, with a small catalogue, keys and accounts."""
 
 import contextlib
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 import psutil
+from started import PROGRAM, Started
 from story import HEAD_OFFICE, HOSPITAL_A, HOSPITAL_B, MAKER, PHARMACY_P, PHARMACY_Q, REGULATOR, catalogue
 
 from suyuan.catalogue.content import Content
@@ -62,7 +61,7 @@ class Portal:
         self.address = ""
         self.port = 0
         """Chosen at the first start and kept, so that clients find the server again."""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Started | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "suyuan.toml").write_text(settings, encoding="utf-8")
         with Node.open(folder) as node:
@@ -73,23 +72,9 @@ class Portal:
 
     def start(self, *arguments: str) -> Self:
         """Start the server and wait until it says where it listens."""
-        command = [
-            sys.executable,
-            "-m",
-            "suyuan",
-            "serve",
-            "--dir",
-            str(self.folder),
-            "--port",
-            str(self.port),
-            *arguments,
-        ]
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("a", encoding="utf-8")
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment
-        )
-        assert self._process.stdout is not None
+        place = ("--dir", self.folder, "--port", self.port)
+        self._process = Started(PROGRAM, "serve", *place, *arguments, log=self.log)
         line = self._process.stdout.readline()
         found = ADDRESS.search(line)
         assert found, f"the server did not start: {line!r}; {self.logged()}"
@@ -143,8 +128,7 @@ class Portal:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        process.stdout.close()
         self.log.close()
 
     def node(self) -> Node:

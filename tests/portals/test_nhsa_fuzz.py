@@ -56,7 +56,7 @@ def spoilt(body: Any, place: list[int], value: Any) -> Any:
     return [*body[:index], spoilt(body[index], place[1:], value), *body[index + 1 :]]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(sorted(BODIES)), st.lists(st.integers(0, 30), max_size=5), JSON)
 def test_a_message_with_anything_anywhere_is_answered_in_the_envelope(
     his: Till, infno: str, place: list[int], value: Any
@@ -67,7 +67,7 @@ def test_a_message_with_anything_anywhere_is_answered_in_the_envelope(
     envelope(given_back.content)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(HEADERS), JSON)
 def test_a_header_field_of_any_kind_is_answered_in_the_envelope(his: Till, name: str, value: Any) -> None:
     sent = {**message("3505", {"selinfo": sale(new_code())}), name: value}
@@ -76,7 +76,7 @@ def test_a_header_field_of_any_kind_is_answered_in_the_envelope(his: Till, name:
     envelope(given_back.content)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=12))
 def test_any_bytes_under_any_number_are_answered_in_the_envelope(his: Till, raw: bytes, infno: str) -> None:
     path = his.token_path(HOSPITAL_A) + "/" + "".join(letter for letter in infno if letter.isalnum() and letter < "~")
@@ -85,7 +85,7 @@ def test_any_bytes_under_any_number_are_answered_in_the_envelope(his: Till, raw:
     assert envelope(given_back.content)["infcode"] == -1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["x-tif-paasid", "x-tif-timestamp", "x-tif-nonce", "x-tif-signature", "authorization"]),

@@ -4,12 +4,12 @@ import asyncio
 import itertools
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from portal import ROOT, Portal
+from portal import Portal
+from started import ran as suyuan
 from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
 from test_portal_country import KilledServer, assert_sound
 from till import Till, claim, settlement_of
@@ -23,11 +23,6 @@ from suyuan.simulation.demo import examine
 from suyuan.simulation.play import play
 
 SELLERS = (HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q)
-
-
-def suyuan(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "suyuan", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
 async def backed_up_under_load(portal: Portal, backup: Path, runs: int, tills: int) -> list[dict[str, str]]:

@@ -1,10 +1,14 @@
 """A nation and its provinces in one process: real nodes and real signed messages, handed over instead of sent."""
 
+import atexit
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from story import HOSPITAL_A, HOSPITAL_FAR, MAKER, MONDAY, catalogue, micros, written
@@ -14,7 +18,7 @@ from suyuan.formats.document import Outcome
 from suyuan.ledger.box import Box
 from suyuan.ledger.events import Event
 from suyuan.ledger.signer import Signer
-from suyuan.node import Node, place_secrets
+from suyuan.node import SECRETS, Node, place_secrets
 from suyuan.relay.asking import Asking
 from suyuan.relay.following import Follower
 from suyuan.relay.link import Unreachable
@@ -30,18 +34,26 @@ PERSON_KEY = bytes(range(32))
 __all__ = ["HERE", "HOSPITAL_A", "HOSPITAL_FAR", "MAKER", "THERE", "Field", "Place"]
 
 
+@cache
+def _made() -> Path:
+    """A node that knows who is who, and nothing else: to make one takes longer than most tests here."""
+    folder = Path(mkdtemp(prefix="suyuan-field-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    place_secrets(folder, PERSON_KEY + bytes(16) + Signer.new().seed)
+    with Node.open(folder, block_cache_mb=8) as node:
+        node.tables.save_catalogue(catalogue())
+    return folder
+
+
 class Place:
     """One node, and who sends to it."""
 
     def __init__(self, folder: Path, clock: Callable[[], int], settings: str = "", upload: int = 1) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "secrets.json").exists():
+        if not (folder / SECRETS).exists():
+            shutil.copytree(_made(), folder, ignore=shutil.ignore_patterns(SECRETS))
             place_secrets(folder, PERSON_KEY + bytes(16) + Signer.new().seed)
             (folder / "suyuan.toml").write_text('policy = "strict"\nblock_cache_mb = 8\n' + settings, encoding="utf-8")
         self.node = Node.open(folder, clock)
-        if not self.node.catalogue.content.parties:
-            self.node.tables.save_catalogue(catalogue())
-            self.node.reload_catalogue()
         self._numbers = itertools.count(upload)
 
     def events(self, prefix: str = "") -> list[Event]:

@@ -2,23 +2,18 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+from started import ran as suyuan
 from story import HOSPITAL_A, catalogue
 
 from suyuan.node import Node
 from suyuan.relay.nation import provinces_of
 from suyuan.simulation.federation import Federation, Member, free_ports, send
 from suyuan.simulation.union import differences
-
-
-def suyuan(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "suyuan", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_a_province_gets_secrets_that_name_persons_as_the_nation_does(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from suyuan.simulation.faults.weather import RATES
 from suyuan.storage.memory import MemoryJournal
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
+DEAR = {"flipped-into-gbk"}
+"""Of these, such as take seconds."""
 SMALL: dict[str, Any] = {"days": 20, "boxes": 100}
 """A country small enough for the fast tests, in which every deliberate bug still shows."""
 
@@ -82,7 +84,10 @@ def test_the_auditor_agrees_on_ten_seeds(postgres_server: PostgresServer) -> Non
     assert struck >= RATES.keys() - {"moved by export and import", "moved by backup and restore"}
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in DEAR else []) for path in CORPUS],
+)
 def test_a_run_that_failed_once_does_not_fail_again(path: Path, tmp_path: Path) -> None:
     failed = msgspec.json.decode(path.read_bytes(), type=Failed)
     assert play(tmp_path, failed.plan).findings == []
@@ -179,7 +184,7 @@ def test_a_feed_by_number_is_caught_on_postgresql(
 
 def test_a_retry_under_a_new_key_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     retries_get_new_keys(monkeypatch)
-    caught(tmp_path, plans_of(*range(6, 30)), "nobody was told: counted twice")
+    caught(tmp_path, plans_of(*range(8, 30)), "nobody was told: counted twice")
 
 
 def test_a_cancel_that_forgets_its_original_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from started import Started
 from storage_facts import all_events, audit, fact, put, run
 from storage_load import BOXES, SHARED, claim_events
 
@@ -25,13 +26,17 @@ ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("SUYUAN_LONG") == "1"
 
 
-def start_load(folder: Path, *options: str, before: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+def start_load(folder: Path, *options: str) -> Started:
+    return Started(LOAD, folder, *options)
+
+
+def start_watched(folder: Path, *options: str, before: tuple[str, ...]) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{LOAD.parent}"}
     command = [*before, sys.executable, str(LOAD), str(folder), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def read_lines(load: "subprocess.Popen[str]", enough: int = 0) -> list[str]:
+def read_lines(load: "Started | subprocess.Popen[str]", enough: int = 0) -> list[str]:
     """The lines that the loader has said, until it ends, or is killed because there were enough."""
     assert load.stdout is not None
     lines: list[str] = []
@@ -187,7 +192,7 @@ class TestFdatasync:
         trace = folder / "trace.txt"
         calls = "trace=fdatasync,fsync,write,pwrite64"
         lines = read_lines(
-            start_load(folder / "journal", *options, before=("strace", "-f", "-y", "-o", str(trace), "-e", calls))
+            start_watched(folder / "journal", *options, before=("strace", "-f", "-y", "-o", str(trace), "-e", calls))
         )
         said = list(acknowledgements_and_debt(trace.read_text()))
         assert [ack for ack, _ in said] == [line for line in lines if line.startswith("ack")]

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from postgres_load import drawn_on
 from postgres_server import PostgresServer
+from started import Started
 from storage_facts import all_events, audit, fact, put
 from storage_load import BOXES
 
@@ -32,24 +33,19 @@ class Loader:
     """A loading process and what it has said so far."""
 
     def __init__(self, address: str, number: int, threads: int, patience: float) -> None:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{LOAD.parent}", "PYTHONFAULTHANDLER": "1"}
-        command = [sys.executable, str(LOAD), address, str(number), str(threads), str(patience)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        self.process = Started(LOAD, address, number, threads, patience)
         self.lines: list[str] = []
+        self.code: int | None = None
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None, "opened so"
         for line in self.process.stdout:
             self.lines.append(line.strip())
 
     def end(self) -> None:
         """Let it finish what it is at."""
-        assert self.process.stdin is not None, "opened so"
-        self.process.stdin.close()
+        self.process.tell_no_more()
         self._close()
 
     def kill(self) -> None:
@@ -58,11 +54,9 @@ class Loader:
         self._close()
 
     def _close(self) -> None:
-        self.process.wait()
+        self.code = self.process.wait()
         self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.process.stdout.close()
 
     def said(self, word: str) -> set[tuple[int, int]]:
         """Thread and number of the claims of which it said this."""
@@ -79,7 +73,7 @@ def loading(address: str, patience: float) -> Iterator[list[Loader]]:
         yield loaders
     finally:
         for loader in loaders:
-            if loader.process.returncode is None:
+            if loader.code is None:
                 loader.kill()
 
 
@@ -107,7 +101,7 @@ def audited(address: str, loaders: list[Loader]) -> int:
     acked = [claim for loader in loaders for claim in sorted(loader.said("ack") | loader.said("found"))]
     assert len(acked) == len(set(acked))
     assert set(acked) <= kept
-    if all(loader.process.returncode == 0 for loader in loaders):
+    if all(loader.code == 0 for loader in loaders):
         assert set(acked) == kept, "each claim was sent until it was in"
     return len(kept)
 

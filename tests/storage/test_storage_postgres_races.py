@@ -1,45 +1,32 @@
 """64 clients in four processes want the same 1,000 boxes: each box is won once, and its winner was told so."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from postgres_race import box
+from started import Started
 from storage_facts import audit
 
 from suyuan.storage.postgres import PostgresJournal
 
 RACE = Path(__file__).with_name("postgres_race.py")
-ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("SUYUAN_LONG") == "1"
 PROCESSES, CLIENTS = 4, 16
 
 
 def winners(address: str, boxes: int, seed: int) -> list[tuple[str, str]]:
     """Who was told that it has won which box, after all have raced."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{RACE.parent}"}
-    arguments = [str(CLIENTS), str(boxes), str(seed)]
-    racing = [
-        subprocess.Popen(
-            [sys.executable, str(RACE), address, str(number), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for number in range(PROCESSES)
-    ]
+    racing = [Started(RACE, address, number, CLIENTS, boxes, seed) for number in range(PROCESSES)]
     for process in racing:
-        assert process.stdout is not None, "opened so"
         assert process.stdout.readline() == "ready\n"
     for process in racing:
-        assert process.stdin is not None, "opened so"
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told = [process.communicate()[0] for process in racing]
-    assert [process.returncode for process in racing] == [0] * PROCESSES
+        process.tell("go")
+    told = []
+    for process in racing:
+        with process.stdout:
+            told.append(process.stdout.read())
+    assert [process.wait() for process in racing] == [0] * PROCESSES
     lines = [line.split() for text in told for line in text.splitlines()]
     return [(client, key) for _, client, *keys in lines for key in keys]
 

@@ -288,7 +288,7 @@ class Feed(MemoryJournal):
         return self.coming[begin:end], str(end).encode()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1_000_000), st.lists(st.integers(1, 90), max_size=4))
 def test_whatever_comes_late_or_is_undone_all_that_was_ever_told_stays_and_is_what_the_rule_says(
     seed: int, visits: list[int]

@@ -461,7 +461,7 @@ def _add_claim(found: dict[tuple[str, str, str], Coverage], entry: Any, past: An
 
 
 def test_in_any_order_of_uploads_the_tables_equal_a_fold_of_the_files() -> None:
-    run_state_machine_as_test(Uploaded, settings=settings(max_examples=25, stateful_step_count=12))
+    run_state_machine_as_test(Uploaded, settings=settings(max_examples=15, stateful_step_count=12))
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def _compare(groups: list[Any]) -> None:
 
 
 @given(GROUPS)
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_lists_made_again_at_once_are_those_that_followed(groups: list[Any]) -> None:
     _compare(groups)
 
