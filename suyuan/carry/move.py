@@ -26,6 +26,8 @@ from suyuan.node import (
 )
 from suyuan.settings import FILE, settings_written, toml_of
 from suyuan.storage.folder import TAG
+from suyuan.storage.inbox import FOLDER as INBOX
+from suyuan.storage.inbox import is_served, waiting_in
 from suyuan.storage.packed import unpacked_batch
 from suyuan.storage.webhooks import Webhooks
 from suyuan.views.apart import StoredFeed
@@ -51,10 +53,12 @@ def move_node(source: Path, goal: Path, *, database: str = "", step: Step = lamb
     are measured in the end, by the counts and hashes of an export; then the old one says where the node went.
 
     Raises:
-        FolderRefused: the goal holds something else, or the two places differ in the end.
+        FolderRefused: the goal holds something else, uploads are laid aside in the source or a server may do so, or
+            the two places differ in the end.
         NodeUnusable: the source is no node, is in use, or went elsewhere.
     """
     _check_places(source, goal)
+    _check_inbox(source, goal)
     with Node.open(source, half_made=True) as old:
         _prepare(old, goal, database)
         with Node.open(goal, half_made=True) as new:
@@ -73,6 +77,7 @@ def move_node(source: Path, goal: Path, *, database: str = "", step: Step = lamb
                 raise FolderRefused(f"what came to {goal} is not what is in {source}: delete {goal} and move again")
             if carry_lake(old.folder, new):
                 check_lake(new)
+        _check_inbox(source, goal)  # a server that was begun meanwhile may have laid something aside
         _mark(source / MOVED, f"{words}. Use that folder; this one only proves where it went.\n")
         _unmark(goal / MOVING)
     return Moved(manifest=manifest, found=found, webhooks=webhooks)
@@ -104,6 +109,19 @@ def _check_places(source: Path, goal: Path) -> None:
         check_folder(goal)
     elif (goal / MOVING).read_text().strip() != str(source.resolve()):
         raise FolderRefused(f"a move into {goal} from {(goal / MOVING).read_text().strip()} is under way: finish that")
+
+
+def _check_inbox(source: Path, goal: Path) -> None:
+    """See that nothing acknowledged stays behind: what is laid aside is in the folder alone."""
+    if is_served(source):
+        raise FolderRefused(f"a server of {source} is running, and may lay uploads aside there: stop it and move again")
+    if waiting := waiting_in(source):
+        undo = f" (after `suyuan move {goal} --give-up --dir {source}`)" if (goal / MOVING).exists() else ""
+        raise FolderRefused(
+            f"{waiting} uploads are laid aside in {source / INBOX}: acknowledged, not recorded yet, and not moved with "
+            f"the rest. Start the server of {source}{undo}, which records them; where `suyuan relay status` or `suyuan "
+            "defer` says why they have to wait, see to that first. Then stop it and move again"
+        )
 
 
 def _prepare(old: Node, goal: Path, database: str) -> None:

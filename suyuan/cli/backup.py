@@ -6,7 +6,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.beside import node_to_read
+from suyuan.cli.beside import node_to_read, warn_of_laid_aside
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
 from suyuan.cli.progress import Progress
 from suyuan.lookup.moment import iso_time
@@ -29,6 +29,7 @@ def backup(
     from suyuan.carry.backup import back_up  # noqa: PLC0415
 
     with node_to_read(dir) as node, Progress((), quiet=format == "json") as progress:
+        warn_of_laid_aside(dir)  # before it is read: what is recorded meanwhile is in it all the same
         node.audit.append("backup.make", str(goal), "with secrets" if with_secrets else "")
         if goal.suffix == ".zip":
             _print(format, export_node(node, goal, secrets=with_secrets))

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from suyuan.cli.output import warn
 from suyuan.node import Node
+from suyuan.storage.inbox import FOLDER as INBOX
+from suyuan.storage.inbox import waiting_in
 from suyuan.storage.refusals import JournalInUse
 
 
@@ -29,3 +32,13 @@ def node_to_read(folder: Path) -> Iterator[Node]:
         return
     with opened as node:
         yield node
+
+
+def warn_of_laid_aside(folder: Path) -> int:
+    """Say how many uploads are acknowledged and in no record yet, if any; answers how many."""
+    if waiting := waiting_in(folder):
+        warn(
+            f"{waiting} uploads are laid aside in {folder / INBOX}: acknowledged, not recorded yet, and in no export "
+            "or backup. Keep the folder until its server has recorded them"
+        )
+    return waiting

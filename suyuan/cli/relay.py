@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import cyclopts
 
+from suyuan.cli.beside import warn_of_laid_aside
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
 from suyuan.lookup.moment import iso_time
 from suyuan.node import Node, NodeUnusable, is_node, place_secrets, read_secrets
@@ -72,7 +73,7 @@ def status(
 
         with Node.open_existing(dir) as node:
             told = {"standing": standing_of(node)}
-    standing = told["standing"]
+    standing = told["standing"] | {"laid_aside": warn_of_laid_aside(dir)}
     code = 1 if standing.get("failure") or standing.get("unrecovered") else 0
     if format == "json":
         print_json(standing)

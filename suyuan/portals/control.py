@@ -107,7 +107,8 @@ async def force_deferral(site: Site, asked: Mapping[str, Any]) -> Given:
     if "on" in asked:
         deferral.force(on=bool(asked["on"]))
     waiting = await asyncio.to_thread(deferral.waiting_anywhere)
-    reason = deferral.reason or ("by another server process, or one that is gone" if waiting else "")
+    elsewhere = "by another server process, or one that is gone" if waiting else ""
+    reason = "; ".join(filter(None, (deferral.reason or elsewhere, deferral.short)))
     return Given({"reason": reason, "waiting": waiting, "forced": deferral.forced})
 
 

@@ -14,7 +14,7 @@ from suyuan.formats.document import Document, Outcome
 from suyuan.formats.keeping import packed_document
 from suyuan.intake import take_together
 from suyuan.node import Node
-from suyuan.portals.deferral import RETRY_AFTER, Back, Deferral
+from suyuan.portals.deferral import RETRY_AFTER, Back, Deferral, said_by
 from suyuan.portals.failing import is_poison, is_store_down
 from suyuan.portals.problem import Refused
 from suyuan.portals.quarantined import put_apart
@@ -95,10 +95,9 @@ class Counter:
     async def _failed(self, document: Document, by: str, error: Exception) -> Outcome:
         """The store could not take it: whether it was kept is unknown, and to record it once more is harmless."""
         if isinstance(error, Unrecovered):
-            with suppress(OSError):  # there is no room to lay it aside
-                await asyncio.to_thread(self.deferral.follow)
+            await asyncio.to_thread(self.deferral.follow)
         else:
-            self.deferral.begin(f"the store failed: {str(error)[:200]}")
+            self.deferral.begin(f"the store failed: {said_by(error)}")
         if self.deferral.reason and not self.deferral.refuses(document):
             with suppress(Back):
                 return await asyncio.to_thread(self.deferral.lay_aside, document, by)

@@ -20,9 +20,9 @@ from suyuan.portals.figures import highest, summed
 from suyuan.portals.problem import Refused
 from suyuan.relay.heard import unrecovered
 from suyuan.settlement.claim import Claim, FeeLine, Undo
-from suyuan.storage.inbox import Inbox, InboxFull, Onlooker
+from suyuan.storage.inbox import FOLDER, Inbox, InboxFull, Onlooker
+from suyuan.storage.refusals import JournalRefusal
 
-FOLDER = "inbox"
 FORCED = "FORCED"
 """Stands in it while the operator wants uploads laid aside: for all server processes, and after a restart."""
 LOOK_EVERY = 0.5
@@ -62,12 +62,16 @@ class Deferral:
         """Uploads are laid aside where the store is slow or down; without it only where a record is not recovered."""
         self.reason = ""
         """Why uploads are laid aside, in words; empty while they are recorded at once."""
+        self.short = ""
+        """Why there is less room to lay anything aside than `defer_mb`, or none, in words; empty where there is all."""
         self.forced = False
         """The operator said so; only the operator ends it."""
         self.unrecovered = ""
         """Why nothing may be recorded before the nation is heard (`relay.heard`), in words; empty where it may."""
         self.log = structlog.get_logger("suyuan")
         self._inbox: Inbox | None = None
+        self._opening = threading.Lock()
+        """One place for this process, however many uploads find at once that they are to be laid aside."""
         self._turn = threading.Lock()
         """Held while an upload is laid aside, and while the last one is taken out: none falls between."""
         self._replaying = threading.Lock()
@@ -89,7 +93,22 @@ class Deferral:
 
     def notice(self) -> str:
         """One line for headers and probes; empty while all is as usual."""
-        return f"deferring; waiting={self.waiting}" if self.reason else ""
+        if not self.reason:
+            return ""
+        return f"deferring; waiting={self.waiting}{'; no room' if self.refusing else ''}"
+
+    def told(self) -> str:
+        """The same with why, and whether there is room, for the operator."""
+        return "; ".join(filter(None, (self.notice(), self.reason, self.short)))
+
+    @property
+    def refusing(self) -> bool:
+        """Whether uploads are neither recorded nor laid aside: they were to be, and there is no room at all."""
+        return bool(self.reason) and self._roomless
+
+    @property
+    def _roomless(self) -> bool:
+        return bool(self.short) and self._inbox is None
 
     def waiting_anywhere(self) -> int:
         """How many uploads are laid aside by all server processes of this folder together."""
@@ -156,18 +175,37 @@ class Deferral:
     def _folder(self) -> Path:
         return self.node.folder / FOLDER
 
-    def _open(self) -> Inbox:
-        if self._inbox is None:
-            self._inbox = Inbox.open(self._folder, self.node.settings.defer_mb << 20)
-        return self._inbox
+    def _open(self) -> Inbox | None:
+        """Where this process lays aside; None where there is no room, and `short` says so until there is."""
+        with self._opening:
+            if self._inbox is not None:
+                return self._inbox
+            size, words = self.node.settings.defer_mb << 20, ""
+            try:
+                self._inbox = Inbox.open(self._folder, size)
+            except OSError as error:
+                words = f"uploads cannot be laid aside ({error.strerror or error})"
+            else:
+                if self._inbox.bytes_max < size:
+                    words = f"there is room for {self._inbox.bytes_max >> 20} MB of uploads only"
+            if words:
+                words = (
+                    f"{words}: {self._folder} needs {size >> 20} MB. Free space there; or set a smaller defer_mb and "
+                    "start the server again"
+                )
+            if words != self.short:
+                self.short = words
+                self.log.warning("room to lay aside", short=words)
+            return self._inbox
 
     def begin(self, reason: str) -> None:
         """Lay uploads aside from now on, where that was chosen."""
-        if self.on:
+        if self.on and not self._roomless and not self.reason:
             self._begin(reason)
 
     def _begin(self, reason: str) -> None:
-        if not self.reason:
+        """For what only a person ends, also where it has begun before: who reads why must read what to do."""
+        if reason != self.reason:
             self.reason = reason
             self.log.warning("deferring", reason=reason)
 
@@ -175,10 +213,12 @@ class Deferral:
         """The operator begins or ends it.
 
         Raises:
-            Refused: the setting `defer` is off.
+            Refused: the setting `defer` is off, or there is no room.
         """
         if not self.on:
             raise Refused("not_now", what="Uploads are never laid aside here: the setting defer is off.")
+        if on and self._open() is None:
+            raise Refused("not_now", what=self.short)
         if on:
             (self._folder / FORCED).touch(0o600)
         else:
@@ -186,11 +226,7 @@ class Deferral:
         self.follow()
 
     def follow(self) -> None:
-        """Do as the operator said and as the nation did, to whichever process.
-
-        Raises:
-            OSError: there is no room to lay anything aside.
-        """
+        """Do as the operator said and as the nation did, to whichever process."""
         self.forced = self.on and (self._folder / FORCED).exists()
         with suppress(*STORE):  # where nothing is read, nothing is recorded either
             self.unrecovered = unrecovered(self.node)
@@ -211,6 +247,8 @@ class Deferral:
             if since and time.monotonic() - since > self.node.settings.defer_after_seconds:
                 self.begin(f"an upload has waited for {time.monotonic() - since:.0f} seconds")
             try:
+                if self._roomless:
+                    await asyncio.to_thread(self._open)
                 await asyncio.to_thread(self.follow)
                 if not self._held and self.idle():
                     await asyncio.to_thread(self._replay if self.reason else self._take_over)
@@ -240,12 +278,14 @@ class Deferral:
         Raises:
             Refused: `deferred` where it is laid aside, `unavailable` or `no_room` where it cannot be.
         """
-        assert self._inbox is not None, "begun"
         if why := self.refuses(document):
             raise Refused("unavailable", what=why, headers=RETRY_AFTER)
         looked_at = upload_of(self.node.desk, document, by)
         if isinstance(looked_at, Outcome):
             return looked_at
+        inbox = self._open()
+        if inbox is None:
+            raise Refused("no_room", headers=RETRY_AFTER)
         accepted = self.node.ledger.clock()
         entry = msgspec.msgpack.encode(_Entry(by, accepted, packed_document(document), _named(document, by)))
         _, sealed = self.node.privacy.seal(entry)
@@ -253,7 +293,7 @@ class Deferral:
             if not self.reason:
                 raise Back
             try:
-                number = self._inbox.put(sealed)
+                number = inbox.put(sealed)
             except (InboxFull, OSError) as error:
                 raise Refused("no_room", headers=RETRY_AFTER) from error
         raise Refused("deferred", value=str(number), headers={"retry-after": "60"})
@@ -262,24 +302,23 @@ class Deferral:
 
     def _replay(self) -> None:
         """Take in what waits, in order, and go on as usual when nothing is left."""
-        assert self._inbox is not None, "begun"
         with self._replaying:
             begun = time.monotonic()
             try:
                 self.node.journal.append([], {})
             except Exception as error:  # noqa: BLE001  not yet
-                self.reason = f"the store does not write: {str(error)[:200]}"
+                self.reason = f"the store does not write: {said_by(error)}"
                 return
             if time.monotonic() - begun > WELL_SECONDS:
                 self.reason = f"the store takes {time.monotonic() - begun:.1f} seconds to write nothing"
                 return
-            if not self._drained(self._inbox):
+            if self._inbox is not None and not self._drained(self._inbox):
                 return
             for left in self._left():
                 if not self._drained(left):
                     return
             with self._turn:
-                if not self._inbox.waiting and not self._held:
+                if not self.waiting and not self._held:
                     self.log.warning("deferred uploads recorded", reason=self.reason)
                     self.reason = ""
 
@@ -313,7 +352,7 @@ class Deferral:
         (result,) = take_together(self.node.desk, [(document, kept.by)])
         if isinstance(result, Exception):
             if is_store_down(result) or not is_poison(result):
-                self.reason = f"the store failed again: {str(result)[:200]}"
+                self.reason = f"the store failed again: {said_by(result)}"
                 return False
             self.node.quarantine.keep("document", "take", kept.document, kept.by, result, acknowledged=True)
         return True
@@ -321,3 +360,8 @@ class Deferral:
 
 def _named(document: Document, by: str) -> tuple[str, str]:
     return document.institution or by, document.msgid
+
+
+def said_by(error: Exception) -> str:
+    """An error's words: our own whole, for they end with what to do; others as far as one line goes."""
+    return str(error) if isinstance(error, JournalRefusal) else str(error)[:200]

@@ -29,8 +29,9 @@ async def readyz(request: Request) -> Response:
     notes = {"views": site.views.failure} if site.views.failure else {}
     if behind := getattr(site.node.ledger.clock, "behind", 0) // 1_000_000:
         notes["clock"] = f"it is {behind} seconds behind the latest fact: set it; the time of facts stands still"
-    if deferral.reason:
-        notes["store"] = f"{deferral.notice()}; {deferral.reason}"
+    if told := deferral.told():
+        notes["store"] = told
+    if deferral.reason and not deferral.refusing:
         findings.pop("journal", None)  # uploads are taken, and recorded later
     try:
         count, full = await site.query(site.node.quarantined)

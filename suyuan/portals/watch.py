@@ -82,6 +82,8 @@ async def faults_of(site: Site) -> dict[str, str]:
             await site.query(look)
         except Exception as error:  # noqa: BLE001  whatever it is, it is not ready
             faults[name] = f"{type(error).__name__}: {error}"
+    if site.counter.deferral.refusing:
+        faults["store"] = site.counter.deferral.told()
     if site.stopping:
         faults["server"] = "is stopping"
     return faults

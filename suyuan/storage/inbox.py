@@ -1,9 +1,10 @@
 """The inbox: uploads laid aside in a file of bounded size, on disk before they are acknowledged, taken out in order."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -11,6 +12,8 @@ from threading import Lock
 from typing import NamedTuple
 from zlib import crc32
 
+FOLDER = "inbox"
+"""In a node's folder."""
 PLACES = 64
 """Server processes of one folder, each with a file of its own."""
 _HEAD = Struct(">IIQ")  # length, check of number and bytes, number
@@ -32,32 +35,39 @@ class Entry(NamedTuple):
 class Inbox:
     """One file and, beside it, the number up to which it was taken out. One process owns them; its threads share them.
 
-    The file has its full size from the beginning, so that a disk that fills up takes no room away. Killed between any
-    two steps it has every acknowledged entry; one that was being taken out then comes out again, and its taking must
-    not mind.
+    The file has its full size from the beginning, so that a disk that fills up takes no room away; only where something
+    waits in it already is it taken as it is. Killed between any two steps it has every acknowledged entry; one that was
+    being taken out then comes out again, and its taking must not mind.
     """
 
     def __init__(self, path: Path, bytes_max: int) -> None:
         self._lock = Lock()
-        self._bytes_max = bytes_max
         self._owner = _owned(path)
         if self._owner is None:
             raise BlockingIOError(f"{path} has another owner")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._marks = os.open(path.with_suffix(".done"), os.O_RDWR | os.O_CREAT, 0o600)
-        if os.fstat(self._file).st_size < bytes_max:
-            os.posix_fallocate(self._file, 0, bytes_max)
-            os.fsync(self._file)
-        self._done = _done_beside(path)
-        self._entries: list[tuple[int, int, int]] = []  # number, place, length of what waits
-        self._end, self._number = self._look()
+        with ExitStack() as failed:
+            failed.callback(os.close, self._owner)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            failed.callback(os.close, self._file)
+            self._marks = os.open(path.with_suffix(".done"), os.O_RDWR | os.O_CREAT, 0o600)
+            failed.callback(os.close, self._marks)
+            self._done = _done_beside(path)
+            self._entries: list[tuple[int, int, int]] = []  # number, place, length of what waits
+            self._end, self._number = self._look()
+            try:
+                self.bytes_max = _grown(self._file, bytes_max)
+            except OSError:
+                if not self._entries:
+                    raise
+                self.bytes_max = os.fstat(self._file).st_size
+            failed.pop_all()
 
     @classmethod
     def open(cls, folder: Path, bytes_max: int) -> "Inbox":
         """The first file in the folder that no other process owns.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: it cannot be made, or there is no room for it; nothing of the try is left, and no file is owned.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for place in range(PLACES):
@@ -85,7 +95,7 @@ class Inbox:
     @property
     def room(self) -> int:
         """Bytes for further entries."""
-        return self._bytes_max - self._end
+        return self.bytes_max - self._end
 
     def put(self, content: bytes) -> int:
         """Lay one aside; it is on disk when this returns. Answers its number.
@@ -99,7 +109,7 @@ class Inbox:
                 raise OSError("the inbox is closed")
             if not self._entries:
                 self._end = 0
-            if self._end + _HEAD.size + len(content) > self._bytes_max:
+            if self._end + _HEAD.size + len(content) > self.bytes_max:
                 raise InboxFull
             number = self._number + 1
             head = _HEAD.pack(len(content), _check(number, content), number)
@@ -194,6 +204,42 @@ class _Seen:
     place: int
     """Where the next entry would begin."""
     last: int
+
+
+def waiting_in(node: Path) -> int:
+    """How many uploads are laid aside in a node's folder: acknowledged, in no record yet, and nowhere else."""
+    return Onlooker(node / FOLDER, len).waiting()
+
+
+def is_served(node: Path) -> bool:
+    """Whether a server that may lay uploads aside in a node's folder runs at this moment."""
+    for path in (node / FOLDER).glob("*.inbox"):
+        owner = _owned(path)
+        if owner is None:
+            return True
+        os.close(owner)
+    return False
+
+
+def _grown(file: int, wanted: int) -> int:
+    """Give a file its full size.
+
+    Raises:
+        OSError: there is no room; the file is as it was.
+    """
+    size = os.fstat(file).st_size
+    if size < wanted:
+        disk = os.fstatvfs(file)
+        # Not even tried: to take the last room, if only for a moment, would stop whoever else writes to this disk.
+        if disk.f_bavail * disk.f_frsize < wanted - size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            os.posix_fallocate(file, 0, wanted)
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
+    return wanted
 
 
 def _followed(file: int, place: int = 0, last: int = 0) -> Iterator[tuple[int, int, bytes]]:

@@ -6,17 +6,21 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from suyuan.carry import FolderRefused, export_node
 from suyuan.carry import move as moving
+from suyuan.carry.lakes import carry_lake
 from suyuan.carry.move import give_up, move_node
 from suyuan.carry.restore import append_page
 from suyuan.catalogue.synthetic import synthetic_catalogue
+from suyuan.cli import run
 from suyuan.formats.reading import open_documents
 from suyuan.lake.manifest import read_manifest
 from suyuan.node import LAKE, Node, NodeUnusable
+from suyuan.storage.inbox import Inbox
 from suyuan.storage.refusals import JournalRefusal
 
 PHARMACY = "P44010000002"
@@ -175,3 +179,46 @@ def test_a_move_killed_at_any_moment_is_finished_by_running_it_again(lived_in: P
         assert process.returncode == 0 or "has moved" in words, words
         break
     assert exported(tmp_path / "new") == before
+
+
+def test_a_folder_in_which_uploads_wait_is_not_left_and_who_copies_it_is_told(
+    lived_in: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: object) -> str:
+        assert run([str(one) for one in (*arguments, "--dir", lived_in)]) == 0
+        return capsys.readouterr().err
+
+    inbox = Inbox.open(lived_in / "inbox", 1 << 16)
+    with pytest.raises(FolderRefused, match=r"a server of .* is running"):
+        move_node(lived_in, tmp_path / "goal")
+    inbox.put(b"acknowledged")
+    inbox.close()
+    with pytest.raises(FolderRefused, match=r"1 uploads are laid aside .* not moved with the rest\. Start the server"):
+        move_node(lived_in, tmp_path / "goal")
+    assert not (tmp_path / "goal").exists()
+    copies = ("export", tmp_path / "a.zip"), ("backup", tmp_path / "backup"), ("relay", "status")
+    assert ["1 uploads are laid aside in" in told(*copy) for copy in copies] == [True] * 3
+    inbox = Inbox.open(lived_in / "inbox", 1 << 16)
+    inbox.take_out(1)
+    inbox.close()
+    assert [told(*copy) for copy in copies] == [""] * 3
+    move_node(lived_in, tmp_path / "goal")
+    with pytest.raises(NodeUnusable, match="it goes on in"), Node.open(lived_in):
+        pass
+
+
+def test_what_is_laid_aside_while_a_move_is_under_way_keeps_the_old_place_open(
+    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*arguments: Any) -> bool:
+        inbox = Inbox.open(lived_in / "inbox", 1 << 16)  # a server on a database that is refused every write
+        inbox.put(b"acknowledged")
+        inbox.close()
+        return carry_lake(*arguments)
+
+    monkeypatch.setattr(moving, "carry_lake", meanwhile)
+    with pytest.raises(FolderRefused, match=r"--give-up --dir .* which records them"):
+        move_node(lived_in, tmp_path / "goal")
+    give_up(lived_in, tmp_path / "goal")
+    with Node.open(lived_in) as node:
+        sell(node, tmp_path, 200)

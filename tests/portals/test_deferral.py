@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from bounded_files import no_file_beyond
 from portal import AGENCY, ROOT, Portal, content, eventually
 from postgres_server import PostgresServer
 from story import PHARMACY_P
@@ -55,11 +56,12 @@ class Store:
     def __init__(self, node: Node) -> None:
         self._append = node.journal.append
         self.down = False
+        self.words = "The disk is away."
         node.journal.append = self.append  # type: ignore[method-assign, assignment]
 
     def append(self, *arguments: Any) -> Any:
         if self.down:
-            raise JournalStopped("The disk is away.")
+            raise JournalStopped(self.words)
         return self._append(*arguments)
 
 
@@ -257,6 +259,76 @@ def test_no_room_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
 
         run(node, story)
         assert order(node) == [1, 3]
+
+
+def test_a_server_without_room_begins_and_says_so_and_lays_aside_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node, no_file_beyond(1_000_000) as freed:
+        store = Store(node)
+
+        async def story(counter: Counter) -> None:
+            deferral = counter.deferral
+            assert "needs 1 MB. Free space there" in deferral.told()
+            assert (deferral.notice(), deferral.refusing) == ("", False)
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "taken", "the store is well"
+            with pytest.raises(Refused) as refused:
+                deferral.force(on=True)
+            assert "Free space there" in refused.value.what
+            store.down = True
+            assert await refusal(counter.take(sale(2), PHARMACY_P)) == "unavailable", "nothing of it is kept"
+            freed()
+            await until(lambda: not deferral.told())
+            assert await refusal(counter.take(sale(3), PHARMACY_P)) == "deferred"
+            store.down = False
+            await until(lambda: not deferral.reason)
+            assert await refusal(counter.take(sale(2), PHARMACY_P)) == "taken"
+
+        run(node, story)
+        assert order(node) == [1, 3, 2]
+
+
+def test_what_the_operator_holds_is_refused_where_there_is_no_room_and_everybody_is_told(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node, no_file_beyond(1_000_000) as freed:
+        (tmp_path / "node" / "inbox").mkdir()
+        (tmp_path / "node" / "inbox" / "FORCED").touch()
+
+        async def asked() -> None:
+            app = application(node)
+            site = app.site  # type: ignore[attr-defined]
+            await site.start()
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                assert await refusal(site.counter.take(sale(1), PHARMACY_P)) == "no_room"
+                ready = await client.get("/readyz")
+                assert (ready.status_code, ready.headers["x-suyuan-store"]) == (503, "deferring; waiting=0; no room")
+                assert "the operator said so" in ready.json()["notes"]["store"]
+                assert "Free space there" in ready.json()["findings"]["store"]
+                assert "暂存空间不足" in (await client.get("/", headers={"accept-language": "zh"})).text
+                freed()
+                await until(lambda: not site.counter.deferral.refusing)
+                assert await refusal(site.counter.take(sale(1), PHARMACY_P)) == "deferred"
+                ready = await client.get("/readyz")
+                assert (ready.status_code, ready.headers["x-suyuan-store"]) == (200, "deferring; waiting=1")
+                assert "暂存空间不足" not in (await client.get("/", headers={"accept-language": "zh"})).text
+            await site.stop()
+
+        asyncio.run(asked())
+        assert order(node) == []
+
+
+def test_why_uploads_are_laid_aside_is_told_to_its_end_for_there_stands_what_to_do(tmp_path: Path) -> None:
+    with node_in(tmp_path / "node") as node:
+        store = Store(node)
+        store.words = f"The disk {'d' * 300} is away. Bring it back."
+
+        async def story(counter: Counter) -> None:
+            store.down = True
+            assert await refusal(counter.take(sale(1), PHARMACY_P)) == "deferred"
+            assert counter.deferral.reason.endswith(store.words)
+            await until(lambda: counter.deferral.reason == f"the store does not write: {store.words}")
+            counter.deferral.force(on=True)
+            assert counter.deferral.reason == "the operator said so", "it waits for nothing else from now on"
+
+        run(node, story)
 
 
 def test_a_slow_store_is_noticed_and_nobody_is_overtaken(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bounded_files import no_file_beyond
 
 from suyuan.storage.inbox import Inbox, InboxFull, Onlooker
 
@@ -172,3 +173,38 @@ def test_a_closed_inbox_takes_nothing(tmp_path: Path) -> None:
     inbox.close()
     with pytest.raises(OSError, match="closed"):
         inbox.put(b"too late")
+
+
+def test_a_try_without_room_leaves_nothing_behind_and_the_next_one_has_the_same_place(tmp_path: Path) -> None:
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    with no_file_beyond(SIZE - 1):
+        for _ in range(70):  # more often than there are places
+            with pytest.raises(OSError, match="too large"):
+                Inbox.open(tmp_path, SIZE)
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    assert {path.name: path.stat().st_blocks for path in tmp_path.glob("*.inbox")} == {"00.inbox": 0}
+    assert list(Inbox.left(tmp_path)) == []
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.put(b"there is room again")
+    inbox.close()
+    assert contents(tmp_path) == [b"there is room again"]
+
+
+def test_where_something_waits_the_file_is_taken_as_it_is_and_grows_when_there_is_room(tmp_path: Path) -> None:
+    inbox = Inbox.open(tmp_path, SIZE)
+    inbox.put(b"one")
+    inbox.close()
+    with no_file_beyond(SIZE):
+        inbox = Inbox.open(tmp_path, 2 * SIZE)
+        assert inbox.bytes_max == SIZE
+        assert inbox.put(b"two") == 2
+        with pytest.raises(InboxFull):
+            inbox.put(b"x" * SIZE)
+        inbox.close()
+    inbox = Inbox.open(tmp_path, 2 * SIZE)
+    assert inbox.put(b"x" * SIZE) == 3
+    inbox.close()
+    assert contents(tmp_path) == [b"one", b"two", b"x" * SIZE]
+    with no_file_beyond(SIZE), pytest.raises(OSError, match="too large"):
+        Inbox.open(tmp_path, 3 * SIZE)  # nothing waits: nobody is told of room that is not there
+    assert (tmp_path / "00.inbox").stat().st_size == 2 * SIZE

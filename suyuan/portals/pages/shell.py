@@ -51,6 +51,7 @@ def page(request: Request, template: str, values: dict[str, Any] | None = None, 
         "request_id": state["request_id"],
         "settings": site_of(request).settings,
         "deferring": bool(site_of(request).counter.deferral.reason),
+        "refusing": site_of(request).counter.deferral.refusing,
     }
     html = site_of(request).templates.render(template, language_of(request), around | (values or {}))
     # Shrunk for those without a session alone: a page that holds a secret beside what its reader sent would tell the
