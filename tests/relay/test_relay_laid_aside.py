@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from suyuan.portals.counter import Counter
 from suyuan.relay.heard import note_heard
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
+from suyuan.storage.inbox import Inbox
 
 
 @pytest.fixture
@@ -42,9 +44,17 @@ async def until(question: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def test_uploads_that_find_at_once_that_the_record_is_not_recovered_are_laid_aside_in_one_place(field: Served) -> None:
+def test_uploads_that_find_at_once_that_the_record_is_not_recovered_are_laid_aside_in_one_place(
+    field: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_up(field, "defer_mb = 1\n")
-    here = field.places[HERE]
+    here, opened = field.places[HERE], Inbox.open
+
+    def slow(folder: Path, size: int) -> Inbox:
+        time.sleep(0.1)  # of the disk
+        return opened(folder, size)
+
+    monkeypatch.setattr(Inbox, "open", slow)
 
     async def told(counter: Counter) -> None:
         note_heard(here.node, "")
