@@ -1,5 +1,6 @@
 """What holds for every test: the same examples each run, no network beyond this machine, no silent lack of samples."""
 
+import gc
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from postgres_server import PostgresServer
 
+from suyuan import COLLECT_AFTER
 from suyuan.storage import passwords
 
 TESTS = Path(__file__).resolve().parent
@@ -27,7 +29,20 @@ MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 A killed process leaves there what it would leave on a disk. The slow tests are on the disk.
 """
 
-LONGEST = ("simulation/test_simulation_faults.py",)
+LONGEST = (
+    "simulation/test_simulation_faults.py",
+    "portals/test_quarantine.py",
+    "portals/test_api_schema.py",
+    "storage/test_storage_postgres.py",
+    "storage/test_storage_migrations.py",
+    "storage/test_storage_contract.py",
+    "storage/test_storage_audit.py",
+    "portals/test_access_callers.py",
+    "portals/test_institution_pages.py",
+    "carry/test_carry_backup.py",
+    "lake/test_lake_columns.py",
+    "views/test_alerts_view.py",
+)
 """Files of tests to begin with, so that no worker is left alone with one of them at the end."""
 
 # A busy machine is no fault of the code: nothing here depends on how long an example takes.
@@ -41,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("SUYUAN_REQUIRE_SHARED=1, but there is no folder 'shared' beside this repository")
     if config.option.markexpr == "not slow" and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    gc.set_threshold(COLLECT_AFTER)  # as the program does
     config.option.loadscopereorder = False  # the order below is better than the number of tests in a file
 
 

@@ -11,11 +11,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
 
 from suyuan.storage import passwords
 
@@ -23,22 +26,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "suyuan"
 
 _FORKING = get_context("forkserver")
-_FORKING.set_forkserver_preload(
-    [
-        "suyuan.cli.serve",
-        "suyuan.cli.backup",
-        "suyuan.cli.relay",
-        "suyuan.portals.app",
-        "suyuan.portals.server",
-        "suyuan.portals.workers",
-        "suyuan.relay.station",
-        "suyuan.storage.postgres",
-        "suyuan.storage.rocks",
-    ]
-)
-
+_FORKING.set_forkserver_preload(["imported"])
 _ONE = threading.Lock()
 """Held while any process is begun or asked whether it has ended: of two threads that ask only one is answered."""
+
+
+@cache
+def _begin_forking() -> None:
+    """Start the process that forks, which finds its imports here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        forkserver.ensure_running()
 
 
 class _Passed:
@@ -95,6 +93,7 @@ class Started:
             daemon=True,  # none outlives the tests
         )
         with _ONE:
+            _begin_forking()
             self._process.start()
         os.close(for_input)
         os.close(for_output)

@@ -43,6 +43,7 @@ class Templates:
         return self._environment.get_template(name).render(values, _=translate, language=language)
 
 
+@lru_cache(maxsize=1)
 def translations() -> dict[str, str]:
     """Every English text that has a Chinese one, over all areas."""
     found: dict[str, str] = {}
