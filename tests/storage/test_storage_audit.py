@@ -1,8 +1,6 @@
 """The audit record: every line is on disk before it counts, and no line is altered, dropped or moved unseen."""
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from started import Started
 
 from suyuan.storage.audit import HEAD, AuditBroken, AuditRecord, Line, head_of
 from suyuan.storage.database import engine_at, is_server
@@ -158,10 +157,12 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_what_was_recorded_before_a_kill_is_there_after_it(path: str) -> None:
-    ran = subprocess.run([sys.executable, "-c", KILLED, path], capture_output=True, check=False, text=True)
-    assert ran.returncode == -9
-    heads = ran.stdout.splitlines()
+def test_what_was_recorded_before_a_kill_is_there_after_it(path: str, tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED, encoding="utf-8")
+    killed = Started(tmp_path / "killed.py", path)
+    with killed.stdout:
+        heads = killed.stdout.read().splitlines()
+    assert killed.wait() == -9
     assert len(heads) == 20
     record = AuditRecord.open(path)
     assert record.verify(*heads).faults == []
@@ -178,10 +179,12 @@ record.close()
 """
 
 
-def test_processes_write_one_chain(path: str) -> None:
-    command = [sys.executable, "-c", MANY, path]
-    running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
+def test_processes_write_one_chain(path: str, tmp_path: Path) -> None:
+    (tmp_path / "many.py").write_text(MANY, encoding="utf-8")
+    running = [Started(tmp_path / "many.py", path, number) for number in range(3)]
     assert [one.wait() for one in running] == [0, 0, 0]
+    for one in running:
+        one.stdout.close()
     record = AuditRecord.open(path)
     assert record.verify().faults == []
     assert record.verify().lines == 75
