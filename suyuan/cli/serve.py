@@ -74,10 +74,8 @@ def _check_recovered(node: Node, *, anyway: bool) -> None:
         NodeUnusable: as for `check_recovered`.
     """
     from suyuan.relay.heard import note_heard, unrecovered  # noqa: PLC0415  only a province needs it
-    from suyuan.relay.province import notice_older  # noqa: PLC0415  likewise
     from suyuan.relay.speaker import speaker_of  # noqa: PLC0415  likewise
 
-    notice_older(node)
     if anyway:
         note_heard(node, speaker_of(node), by="operator")
         return
@@ -95,7 +93,7 @@ def check_recovered(node: Node) -> None:
         NodeUnusable: it has, or does: boxes would be paid again that were paid in the lost time.
     """
     from suyuan.relay.link import Post, Unreachable  # noqa: PLC0415  costs a second of the start
-    from suyuan.relay.province import Province, Restored, Stopped  # noqa: PLC0415  likewise
+    from suyuan.relay.province import Forgotten, Province, Restored, Stopped  # noqa: PLC0415  likewise
     from suyuan.relay.station import link_of  # noqa: PLC0415  likewise
 
     def asked(question: bytes) -> bytes:
@@ -107,6 +105,8 @@ def check_recovered(node: Node) -> None:
     link = link_of(node, lambda question, _: asker.submit(asked, question).result(NATION_SECONDS))
     try:
         Province(node, link).connect()
+    except Forgotten as failure:
+        warn(str(failure))
     except Restored as refusal:
         raise NodeUnusable(str(refusal)) from refusal
     except TimeoutError:

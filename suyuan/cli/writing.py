@@ -39,10 +39,8 @@ def joined(node: Node) -> Iterator[None]:
         yield
         return
     from suyuan.relay.heard import Unrecovered, unrecovered  # noqa: PLC0415  only a province needs it
-    from suyuan.relay.province import notice_older  # noqa: PLC0415  likewise
     from suyuan.relay.station import Station  # noqa: PLC0415  likewise
 
-    notice_older(node)
     if words := unrecovered(node):
         raise Unrecovered(words)
     with closing(Station(node)):

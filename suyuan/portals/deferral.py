@@ -18,7 +18,7 @@ from suyuan.node import Node
 from suyuan.portals.failing import STORE, is_poison, is_store_down
 from suyuan.portals.figures import highest, summed
 from suyuan.portals.problem import Refused
-from suyuan.relay.heard import unrecovered
+from suyuan.relay.heard import note_heard, unrecovered
 from suyuan.settlement.claim import Claim, FeeLine, Undo
 from suyuan.storage.inbox import FOLDER, Inbox, InboxFull, Onlooker
 from suyuan.storage.refusals import JournalRefusal
@@ -230,7 +230,9 @@ class Deferral:
         self.forced = self.on and (self._folder / FORCED).exists()
         with suppress(*STORE):  # where nothing is read, nothing is recorded either
             self.unrecovered = unrecovered(self.node)
-        if self.unrecovered:
+            if self.unrecovered:
+                note_heard(self.node, "")  # for other hosts, whose folders may tell less
+        if self.unrecovered and self.node.settings.engine != "memory":
             self._open()
             self._begin(self.unrecovered)
         elif self.forced:
@@ -311,6 +313,9 @@ class Deferral:
                 return
             if time.monotonic() - begun > WELL_SECONDS:
                 self.reason = f"the store takes {time.monotonic() - begun:.1f} seconds to write nothing"
+                return
+            self.follow()  # what answers now may be another copy of the record than what failed
+            if self._held:
                 return
             if self._inbox is not None and not self._drained(self._inbox):
                 return

@@ -13,8 +13,6 @@ FROM_NATION = f"{RELAY}nation"
 """How far a province has taken what comes down."""
 HEARD = f"{RELAY}heard"
 """Under which name the nation hears this record (`heard.py`)."""
-TOLD = ".told"
-"""The file of a node's folder that keeps up to where the nation has its journal, beside that and apart from it."""
 BLOCK = 64
 """Entries of one history: as many as stay in one value, so that reading on costs one look."""
 

@@ -50,6 +50,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Where a province stands with the nation, and how much is taken."""
 
     number: int = 0
+    """Of the last slice."""
+    steps: int = 0
+    """Slices and recoveries so far: fewer than before where the nation was restored; 0 from who does not tell it."""
     hash: str = ""
     position: str = ""
     before: str = ""
@@ -239,6 +242,7 @@ class Nation:
         last: dict[str, Any] = slice_taken.detail if slice_taken is not None else {}
         return State(
             number=last.get("number", 0),
+            steps=slice_taken.sequence if slice_taken is not None else 0,
             hash=last.get("hash", ""),
             position=last.get("position", ""),
             last=last.get("last", ""),

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Container, Iterator
-from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -13,16 +12,14 @@ from suyuan.ledger.keys import alert_key, elsewhere_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.origins import Known, adopted_once
 from suyuan.node import Node
-from suyuan.relay.filing import FROM_NATION, TOLD, is_own, last_of
-from suyuan.relay.heard import note_heard
-from suyuan.relay.link import Unreachable
+from suyuan.relay.feed import Feed
+from suyuan.relay.filing import FROM_NATION, last_of
+from suyuan.relay.heard import is_forgotten, keep_told, note_heard, unrecovered
 from suyuan.relay.messages import BODY_BYTES_MAX, Unreadable, What, content_of
 from suyuan.relay.nation import SHARED_TABLES, Answer, State, person_mark
 from suyuan.relay.slices import EVENTS_MAX, UNPACKED_BYTES_MAX, Slice, packed_events, unpacked
 from suyuan.relay.speaker import speaker_of
 
-PAGE = 4_000
-"""Feed events read at once; a page is never smaller than one append."""
 NEWER = "the nation has a fact that a newer program wrote here: use that program"
 _ALERT, _CLAIM = alert_key(""), "claim:"
 
@@ -48,6 +45,10 @@ class Restored(Stopped):
 
     What comes down and is filed apart is taken all the same: recalls wait for nobody.
     """
+
+
+class Forgotten(Restored):
+    """The nation was restored from before it heard this node, whose own record is whole: it goes on alone."""
 
 
 class _Pending(NamedTuple):
@@ -85,58 +86,6 @@ class Standing(msgspec.Struct, kw_only=True):
     """Why it stands still, in words; empty while it goes on."""
 
 
-class Feed:
-    """A node's own facts from a place in its journal on. The place is a text that only the same journal reads."""
-
-    def __init__(self, node: Node, place: str = "") -> None:
-        self._journal = node.journal
-        self._position: bytes | None = None
-        self._skip = 0
-        if place:
-            self._position, self._skip = msgspec.msgpack.decode(bytes.fromhex(place), type=tuple[bytes | None, int])
-        self._rest: list[Event] = []
-        self._after: bytes | None = None
-
-    @property
-    def place(self) -> str:
-        """After what was taken so far: a journal position, and how many events behind it."""
-        return msgspec.msgpack.encode((self._position, self._skip)).hex()
-
-    def take(self, most: int) -> list[Event]:
-        """The next facts, at most so many; none at the end.
-
-        Raises:
-            ValueError: the place is none of this journal.
-        """
-        own: list[Event] = []
-        while len(own) < most and (self._rest or self._turn()):
-            part = self._rest[: most - len(own)]
-            self._rest = self._rest[len(part) :]
-            self._skip += len(part)
-            own += filter(is_own, part)
-            if not self._rest:
-                self._position, self._skip = self._after, 0
-        return own
-
-    def peek(self) -> None:
-        """See that the place is one of this journal.
-
-        Raises:
-            ValueError: it is not.
-        """
-        self._journal.since(self._position, 1)
-
-    def _turn(self) -> bool:
-        """Read the next page; false at the end."""
-        events, self._after = self._journal.since(self._position, max(PAGE, self._skip + 1))
-        self._rest = events[self._skip :]
-        if events and not self._rest:
-            # What had been taken of a page was all of this one, or more, where pages are cut otherwise now.
-            self._position, self._skip = self._after, self._skip - len(events)
-            return self._turn()
-        return bool(events)
-
-
 class Province:
     """A node that belongs to a nation. One thread at a time goes on with it."""
 
@@ -160,6 +109,8 @@ class Province:
             Stopped: it answered, and going on needs a person.
         """
         try:
+            if self._state is not None and unrecovered(self.node):
+                self._lose_place()  # the database was put back, or another host's was: the nation says what is so
             shipped = self.ship()
             taken = self.take()
         except Restored:
@@ -188,6 +139,8 @@ class Province:
             self.standing.waiting_since = 0
             return False
         self.standing.waiting_since = pending.first
+        # Before it is sent: the nation may have it, and its answer be lost.
+        keep_told(self.node, pending.position, state.steps)
         answer = self.link.call("slice", pending.body)
         self._state = state = self._granted(answer)
         if state.hash != pending.hash:
@@ -201,7 +154,6 @@ class Province:
         standing.slices += 1
         standing.number, standing.acknowledged = state.number, pending.arrived
         self._pending, self._behind = None, pending.hash
-        keep_told(self.node, pending.position)
 
     def _next(self, state: State, feed: Feed) -> _Pending | None:
         place, most = feed.place, min(state.events_max, EVENTS_MAX)
@@ -236,19 +188,19 @@ class Province:
 
         Raises:
             Unreachable: the nation did not answer.
+            Forgotten: it was restored, and hears this node no more.
             Restored: it has what this journal has no more, or hears another node of this province.
             Stopped: it answered, and going on needs a person.
         """
         try:
             state = self._known()
+        except Forgotten:
+            raise
         except Restored:
             note_heard(self.node, "")
             raise
-        except Unreachable:
-            notice_older(self.node)
-            raise
         note_heard(self.node, speaker_of(self.node))
-        keep_told(self.node, state.position)
+        keep_told(self.node, state.position, state.steps)
         self.standing.number = state.number
         self._state = state
         return state
@@ -291,7 +243,7 @@ class Province:
         """Whether the last slice ends here with the event that it ended with when it was sent."""
         try:
             sent = Feed(self.node, state.before).take(state.events)
-            Feed(self.node, state.position).peek()
+            Feed(self.node, state.position).check()
         except (ValueError, msgspec.MsgspecError):
             return False
         return [event.id for event in sent[-1:]] == [state.last] * bool(state.last)
@@ -309,19 +261,27 @@ class Province:
         self._check_persons(answer.state)
         return answer.state
 
-    def speak(self, state: State, known: State) -> None:
+    def speak(self, state: State, known: State) -> State:
         """Be heard from now on instead of any other node, and ship from behind a slice that is here for certain.
+
+        Answers where the nation stands then.
 
         Raises:
             Stopped: another node has shipped since the state was asked for.
         """
         place = (state.hash, known.position, known.before, known.last, known.events)
-        self._granted(self.link.ask("recover", place))
+        return self._granted(self.link.ask("recover", place))
 
     def _granted(self, answer: Answer) -> State:
         if answer.refused in {"out_of_order", "taken"}:
             self._lose_place()
             raise Again(answer.words)
+        if answer.refused == "speaker" and answer.state is not None and is_forgotten(self.node, answer.state.steps):
+            raise Forgotten(
+                "the nation was restored from an older copy, from before it heard this node of the province, whose "
+                "record is whole: this province works alone. Stop its server, run "
+                f"`suyuan relay recover --dir {self.node.folder}`, and start it again"
+            )
         if answer.refused == "speaker":
             raise Restored(f"{answer.words}. {self._what_to_do()}")
         if answer.refused or answer.state is None:
@@ -445,27 +405,6 @@ class Province:
                         rows = getattr(changed, name)
                         node.tables.change_catalogue(name, lambda _, rows=rows: rows)  # type: ignore[misc]
             node.follow_catalogue()
-
-
-def keep_told(node: Node, place: str) -> None:
-    """Keep in the folder up to where the nation has the journal; one of before is no harm, it only notices less."""
-    if node.settings.nation:
-        fresh = node.folder / f"{TOLD}.fresh"
-        with suppress(OSError):
-            fresh.write_text(place, encoding="ascii")
-            fresh.replace(node.folder / TOLD)
-
-
-def notice_older(node: Node) -> None:
-    """See, without asking the nation, whether the journal has no more what the nation has, and note it."""
-    try:
-        feed = Feed(node, (node.folder / TOLD).read_text(encoding="ascii"))
-    except (OSError, ValueError, msgspec.MsgspecError):
-        return  # none was kept, or a loss of power tore it
-    try:
-        feed.peek()
-    except ValueError:
-        note_heard(node, "")
 
 
 class Again(Exception):  # noqa: N818  what is done

@@ -9,9 +9,9 @@ from suyuan.ledger.events import Event, decoder, encoder
 from suyuan.ledger.keys import alert_key, is_beside
 from suyuan.ledger.ledger import Books
 from suyuan.relay.filing import slices_key
-from suyuan.relay.heard import note_heard
+from suyuan.relay.heard import keep_told, note_heard
 from suyuan.relay.nation import State
-from suyuan.relay.province import NEWER, Province, Stopped, events_in, keep_told
+from suyuan.relay.province import NEWER, Province, Stopped, events_in
 from suyuan.relay.speaker import speaker_of
 
 CONFLICTS_SHOWN = 5
@@ -60,10 +60,10 @@ class Recovery:
         fetched = sum(self._append(page.events) for page in self._pages(begin))
         # What came down before and was not filed, because its history was not whole, is taken once more.
         province.take_anew()
-        province.speak(state, known)
+        steps = province.speak(state, known).steps
         province.take_all(state)
-        note_heard(self._node, speaker_of(self._node))
-        keep_told(self._node, known.position)
+        note_heard(self._node, speaker_of(self._node), by="recovery")
+        keep_told(self._node, known.position, steps)
         return fetched
 
     def _place(self) -> tuple[str, State]:

@@ -121,6 +121,8 @@ class PostgresJournal(GroupCommit):
         _distributed: bool = False,
     ) -> None:
         super().__init__()
+        self.greeted = 0
+        """Rises with each new connection: it may lead to a server that has less than the one before."""
         self._connections = Connections(address, patience_seconds=patience_seconds)
         try:
             with self._connections.one() as connection:
@@ -154,6 +156,7 @@ class PostgresJournal(GroupCommit):
                 f"{self.identity[:8]}…: nothing is written there. Bring back the right one; then it goes on by itself."
             )
         self._eras[connection] = current_era(connection)
+        self.greeted += 1
 
     def fetch(self, keys: Iterable[str]) -> dict[str, History]:
         """The histories of the keys; a key never written has sequence 0."""

@@ -16,9 +16,15 @@ from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, THERE, Field, Place
 from suyuan.carry.backup import back_up
 from suyuan.carry.restore import restore_node
 from suyuan.cli import run
-from suyuan.node import system_clock
+from suyuan.cli.serve import check_recovered
+from suyuan.node import Node, NodeUnusable, system_clock
 from suyuan.relay import asking
+from suyuan.relay.following import Follower
+from suyuan.relay.heard import unrecovered
 from suyuan.relay.link import KIND
+from suyuan.relay.nation import Nation
+from suyuan.relay.province import Restored
+from suyuan.relay.recovery import Recovery
 
 
 @pytest.fixture
@@ -134,6 +140,14 @@ def test_a_journal_put_back_by_hand_takes_no_file_and_one_that_stayed_does(field
     if put_back:
         shutil.rmtree(folder / "journal")
         (field.folder / "older").rename(folder / "journal")
+    stored = Place(folder, field.clock, upload=1000)
+    with stored.node:
+        before = stored.events()
+    code, _, _ = suyuan("settle", claims(field.folder, 3), "--dry-run", "--dir", folder)
+    assert code == (3 if put_back else 0)
+    stored = Place(folder, field.clock, upload=2000)
+    with stored.node:
+        assert stored.events() == before
     code, _, err = suyuan("settle", claims(field.folder, 3), "--dir", folder)
     assert (code, f"suyuan relay recover --dir {folder}" in err) == ((3, True) if put_back else (0, False))
     assert [verdict for verdict, _ in decided(field, folder)] == ["pay"] * (1 if put_back else 3)
@@ -164,3 +178,56 @@ def test_a_restored_record_takes_no_file_before_it_is_recovered(field: Field) ->
     assert suyuan("settle", file, "--dir", folder)[0] == 1
     assert [verdict for verdict, _ in decided(field, folder)] == ["pay", "pay", "refuse"]
     assert suyuan(*status, "--dir", folder)[0] == 0
+
+
+@pytest.mark.parametrize("nation", ["restored", "as it was"])
+def test_a_nation_restored_from_before_a_recovery_is_told_apart_from_one_that_hears_another_node(
+    field: Field, nation: str
+) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    back_up(here.node, field.folder / "backup", secrets=True)
+    folder = field.folder / "again"
+    restore_node(folder, field.folder / "backup")
+    field.center.node.journal.copy(field.folder / "older")
+    here.node.close()
+    field.places[HERE] = here = Place(folder, field.clock, upload=1000)
+    assert Recovery(field.relay_of(here)).recover() == 0
+    if nation == "restored":
+        put_back_nation(field)
+    else:
+        restore_node(field.folder / "third", field.folder / "backup")
+        third = Place(field.folder / "third", field.clock, upload=1000)
+        with third.node:
+            Recovery(field.relay_of(third)).recover()
+    words = "restored from an older copy, from before" if nation == "restored" else "another node has spoken"
+    with pytest.raises(Restored, match=f"{words}.*`suyuan relay recover"):
+        field.relay_of(here).step()
+    assert bool(unrecovered(here.node)) == (nation == "as it was")
+    here.node.close()
+    with answering(field, folder):
+        node = Node.open(folder)
+        with node, contextlib.redirect_stderr(said := io.StringIO()):
+            if nation == "as it was":
+                with pytest.raises(NodeUnusable, match="another node has spoken"):
+                    check_recovered(node)
+                return
+            check_recovered(node)
+        assert "suyuan relay recover" in said.getvalue()
+        assert suyuan("settle", claims(field.folder, 2), "--dir", folder)[0] == 0
+        assert suyuan("relay", "recover", "--dir", folder)[0] == 0
+    field.places[HERE] = here = Place(folder, field.clock, upload=3000)
+    field.connect(HERE)
+    field.settle_down()
+    assert [event.verdict for event in field.center.events("trace20:")] == ["pay", "pay"]
+
+
+def put_back_nation(field: Field) -> None:
+    """The nation's journal that was copied to `older` lies in its folder again."""
+    folder = field.center.node.folder
+    field.center.node.close()
+    shutil.rmtree(folder / "journal")
+    (field.folder / "older").rename(folder / "journal")
+    field.center = Place(folder, field.clock, upload=5000)
+    field.nation, field.follower = Nation(field.center.node), Follower(field.center.node)

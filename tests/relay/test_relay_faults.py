@@ -14,7 +14,7 @@ from relay_field import HERE, HOSPITAL_A, HOSPITAL_FAR, MAKER, THERE, Field, Pla
 from suyuan.ledger.events import Event, encoder
 from suyuan.ledger.origins import province_of
 from suyuan.ledger.signer import Signer
-from suyuan.relay import following, nation, province, slices
+from suyuan.relay import feed, following, nation, province, slices
 from suyuan.relay.link import Unreachable
 from suyuan.relay.messages import Head, Message, Unreadable, read, written
 from suyuan.relay.nation import Answer, Stranger, end_key, register
@@ -78,7 +78,7 @@ def test_what_is_lost_repeated_late_or_begun_again_changes_nothing(
 ) -> None:
     # Small slices and pages, so that there are many of them.
     monkeypatch.setattr(province, "EVENTS_MAX", 7)
-    monkeypatch.setattr(province, "PAGE", 5)
+    monkeypatch.setattr(feed, "PAGE", 5)
     monkeypatch.setattr(following, "PAGE", 11)
     wire = BadWire(field, 1)
     carried = field.carry

@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ from suyuan.carry.backup import back_up
 from suyuan.carry.restore import restore_node
 from suyuan.formats import nhsa
 from suyuan.ledger.events import Event
+from suyuan.node import Node
 from suyuan.portals.counter import Counter
 from suyuan.portals.problem import Refused
-from suyuan.relay.heard import Gate, Unrecovered, note_heard
+from suyuan.relay import province
+from suyuan.relay.heard import Gate, Unrecovered, note_heard, unrecovered
 from suyuan.relay.link import Unreachable
+from suyuan.relay.messages import read
 from suyuan.relay.province import Again, Province, Restored
 from suyuan.relay.recovery import Recovery
 from suyuan.relay.speaker import speaker_of
@@ -108,11 +111,12 @@ def message(infno: str, number: int, body: dict[str, Any]) -> bytes:
     return json.dumps({**head, "fixmedins_code": HOSPITAL_A, "input": body}).encode()
 
 
-def at_the_counter(place: Place, story: Callable[[Counter], Coroutine[Any, Any, None]]) -> None:
+def at_the_counter(place: Place | Node, story: Callable[[Counter], Coroutine[Any, Any, None]]) -> None:
     """While a server takes uploads."""
+    node = place.node if isinstance(place, Place) else place
 
     async def told() -> None:
-        counter = Counter(place.node)
+        counter = Counter(node)
         await counter.deferral.start()
         counter.start()
         try:
@@ -225,6 +229,7 @@ def test_a_record_that_its_nation_refuses_while_it_is_served_pays_no_more_not_ev
     here.node.close()
     shutil.rmtree(here.node.folder / "journal")
     (field.folder / "older").rename(here.node.folder / "journal")
+    (here.node.folder / ".told").unlink()
     here = field.serve(here.node.folder)
     assert here.settle(HOSPITAL_A, box(SOLD), order="O4").verdict == "pay", "nobody could know"
     with pytest.raises(Restored, match=f"suyuan relay recover --dir {here.node.folder}"):
@@ -234,38 +239,165 @@ def test_a_record_that_its_nation_refuses_while_it_is_served_pays_no_more_not_ev
         here.settle(HOSPITAL_A, box(5), order="O5")
 
 
+@contextmanager
+def lagging(field: Served, server: PostgresServer, settings: str = "") -> Iterator[Callable[[], None]]:
+    """A node in a database, and what puts that back, under the node, to before a box was paid and told.
+
+    As where a standby is promoted that lacked the last facts.
+    """
+    database = server.new_database()
+    name = database.rpartition("/")[2]
+    back_up(field.places[HERE].node, field.folder / "backup", secrets=True)
+    restore_node(field.folder / "again", field.folder / "backup", database=database)
+    file = field.folder / "again" / "suyuan.toml"
+    file.write_text(settings + file.read_text(encoding="utf-8"), encoding="utf-8")
+    here = field.serve(field.folder / "again")
+    field.relays[HERE] = field.relay_of(here)
+    assert here.settle(HOSPITAL_A, box(1)).verdict == "pay"
+    field.settle_down()
+    with psycopg.connect(server.address(), autocommit=True) as connection:
+        put_back(connection, f"CREATE DATABASE {name}_lagging TEMPLATE {name}", name)
+        assert here.settle(HOSPITAL_A, box(LOST), order="O2").verdict == "pay"
+        field.settle_down()
+
+        def exchange() -> None:
+            put_back(connection, f"ALTER DATABASE {name} RENAME TO {name}_lost", name)
+            connection.execute(f"ALTER DATABASE {name}_lagging RENAME TO {name}")
+
+        yield exchange
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("nation", ["away", "back"])
 def test_a_database_put_back_to_an_earlier_time_under_a_running_node_is_noticed(
     field: Served, postgres_server: PostgresServer, nation: str
 ) -> None:
-    """As where a standby is promoted that lacked the last facts."""
-    database = postgres_server.new_database()
-    back_up(field.places[HERE].node, field.folder / "backup", secrets=True)
-    restore_node(field.folder / "again", field.folder / "backup", database=database)
-    here = field.serve(field.folder / "again")
-    relay = field.relays[HERE] = field.relay_of(here)
-    assert here.settle(HOSPITAL_A, box(1)).verdict == "pay"
-    field.settle_down()
-    with psycopg.connect(postgres_server.address(), autocommit=True) as connection:
-        lagging, name = f"{database.rpartition('/')[2]}_lagging", database.rpartition("/")[2]
-        put_back(connection, f"CREATE DATABASE {lagging} TEMPLATE {name}", name)
-        assert here.settle(HOSPITAL_A, box(LOST), order="O2").verdict == "pay"
-        field.settle_down()
-        put_back(connection, f"ALTER DATABASE {name} RENAME TO {name}_lost", name)
-        connection.execute(f"ALTER DATABASE {lagging} RENAME TO {name}")
+    with lagging(field, postgres_server) as exchange:
+        exchange()
+    here, relay = field.places[HERE], field.relays[HERE]
     if nation == "away":
         field.cut = lambda _: None
-        relay._state = None
+        # Before the relay has looked, and before the gate would look again by itself.
+        with pytest.raises(Unrecovered, match="put back to an earlier time"):
+            here.settle(HOSPITAL_A, box(LOST), order="O9")
     with pytest.raises(Unreachable if nation == "away" else Restored):
         go_on(relay)
-    here.node.ledger.gate = Gate(here.node)  # that of another process, which has not looked yet
     with pytest.raises(Unrecovered):
         here.settle(HOSPITAL_A, box(LOST), order="O9")
     field.cut = None
     here.node.ledger.gate = None
     assert Recovery(field.relay_of(here)).recover() > 0
     assert here.settle(HOSPITAL_A, box(LOST), order="O9").verdict == "refuse"
+
+
+@pytest.mark.slow
+def test_what_was_laid_aside_is_not_decided_by_an_older_copy_that_answers_instead(
+    field: Served, postgres_server: PostgresServer
+) -> None:
+    async def away(counter: Counter) -> None:
+        counter.deferral.begin("the store failed")
+        assert [await became(counter, claim(number)) for number in (LOST, NEW)] == ["deferred"] * 2
+        exchange()
+        while "suyuan relay recover" not in counter.deferral.reason:  # noqa: ASYNC110  another thread says it
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(counter.deferral._replay)
+        assert counter.deferral.waiting == 2
+
+    async def heard(counter: Counter) -> None:
+        assert counter.deferral.reason == ""
+
+    with lagging(field, postgres_server, 'defer = "uploads"\ndefer_claims = "accept"\n') as exchange:
+        at_the_counter(field.places[HERE], away)
+    here = field.places[HERE]
+    here.node.ledger.gate = None
+    assert Recovery(field.relay_of(here)).recover() > 0
+    at_the_counter(here := field.serve(here.node.folder), heard)
+    verdicts = {event.key: event.verdict for event in here.events("claim:") if event.kind == "claimed"}
+    assert [verdicts[f"claim:{HOSPITAL_A}:visit:VC{number}"] for number in (LOST, NEW)] == ["refuse", "pay"]
+
+
+def journal_put_back(field: Served) -> Place:
+    """The journal that was copied to `older` lies in the folder again, by hand."""
+    node = field.places[HERE].node
+    node.close()
+    shutil.rmtree(node.folder / "journal")
+    (field.folder / "older").rename(node.folder / "journal")
+    return field.serve(node.folder)
+
+
+@pytest.mark.parametrize("most", [2_000, 2])
+def test_a_journal_put_back_to_before_a_slice_of_which_the_answer_was_lost_is_noticed(
+    field: Served, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(province, "EVENTS_MAX", most)  # a slice may end anywhere in a batch
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    here.node.journal.copy(field.folder / "older")
+    here.settle(HOSPITAL_A, box(LOST), order="O2")
+
+    def lose_answer(question: bytes) -> None:
+        field.nation.answer(read(question))
+
+    field.cut = lose_answer
+    with pytest.raises(Unreachable):
+        field.relays[HERE].step()
+    assert unrecovered(here.node) == ""
+    with pytest.raises(Unrecovered):
+        journal_put_back(field).settle(HOSPITAL_A, box(LOST), order="O9")
+
+
+def test_what_another_host_was_told_before_a_recovery_stops_nobody_after_it(field: Served) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    here.node.journal.copy(field.folder / "older")
+    here.settle(HOSPITAL_A, box(LOST), order="O2")
+    field.settle_down()
+    there = (told := here.node.folder / ".told").read_bytes()
+    here = journal_put_back(field)
+    assert unrecovered(here.node)
+    here.node.ledger.gate = None
+    assert Recovery(field.relay_of(here)).recover() > 0
+    told.write_bytes(there)
+    here = field.serve(here.node.folder)
+    assert here.settle(HOSPITAL_A, box(NEW), order="O3").verdict == "pay"
+    # And from before that recovery it is put back once more: the file of this host tells.
+    here.node.journal.copy(field.folder / "older")
+    field.connect(HERE)
+    field.settle_down()
+    Recovery(field.relay_of(here)).recover()
+    with pytest.raises(Unrecovered):
+        journal_put_back(field).settle(HOSPITAL_A, box(SOLD), order="O4")
+
+
+def test_what_is_noted_here_holds_at_once_and_only_until_the_nation_says_otherwise(field: Served) -> None:
+    here = field.places[HERE]
+    here.settle(HOSPITAL_A, box(1))
+    field.settle_down()
+    here = field.serve(here.node.folder)
+    field.relays[HERE] = relay = field.relay_of(here)
+    field.settle_down()
+    assert here.settle(HOSPITAL_A, box(NEW), order="O2").verdict == "pay"
+    note_heard(here.node, "")  # as another host does that was told more
+    with pytest.raises(Unrecovered):
+        here.settle(HOSPITAL_A, box(SOLD), order="O3")
+    relay.step()
+    assert here.settle(HOSPITAL_A, box(SOLD), order="O3").verdict == "pay"
+
+
+def test_a_node_in_memory_that_its_nation_refuses_acknowledges_nothing(tmp_path: Path) -> None:
+    settings = f'engine = "memory"\nnation = "http://127.0.0.1:9"\nprovince = "{HERE}"\nnation_key = "{"ab" * 32}"\n'
+    (tmp_path / "suyuan.toml").write_text(settings, encoding="utf-8")
+
+    async def refused(counter: Counter) -> None:
+        assert await became(counter, sale(SOLD)) == "taken"
+        note_heard(node, "")
+        assert await became(counter, sale(NEW)) == "unavailable"
+
+    with Node.open(tmp_path) as node:
+        node.ledger.gate = Gate(node)
+        at_the_counter(node, refused)
 
 
 def go_on(relay: Province) -> None:
