@@ -1,6 +1,6 @@
 """The event record: one frozen fact about one key, never rewritten."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,6 +34,10 @@ Kind = Literal[
 
 Verdict = Literal["", "pay", "hold", "refuse"]
 
+NUMBER_MAX = (1 << 63) - 1
+Number = Annotated[int, msgspec.Meta(ge=-NUMBER_MAX - 1, le=NUMBER_MAX)]
+"""What columns and databases hold in 64 bits; nothing larger comes in, from a sum, another node or a file."""
+
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A fact as stored. Times are µs since 1970 UTC; amounts millionths of a yuan; quantity is n of m units of a box.
@@ -47,10 +51,10 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: Kind
     key: str
     """What it is about: a box, carton, lot line, claim, message, hold, balance, alert or report key."""
-    sequence: int
+    sequence: Number
     """Position in the key's own history, from 1 without gaps."""
-    event_time: int
-    arrived: int
+    event_time: Number
+    arrived: Number
     actor: str
     """Who says so: an institution or firm code."""
     place: str = ""
@@ -62,17 +66,17 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     verdict: Verdict = ""
     fact: str = ""
     """Hash of the line's identity (settlement rule R5)."""
-    attempt: int = 1
+    attempt: Number = 1
     content: str = ""
     """Hash of what was said, without msgid, batch number, operator and sending time (R6)."""
-    relates: int = 0
+    relates: Number = 0
     """Sequence, on the same key, of the earlier event this one was judged against; 0 for none."""
-    corrects: int = 0
+    corrects: Number = 0
     """Sequence, on the same key, of the event that this one undoes, lifts or corrects; 0 for none."""
     drawn: bool = False
     """True when this fact takes n/m of the box."""
-    n: int = 1
-    m: int = 1
+    n: Number = 1
+    m: Number = 1
     """Units a box holds; 0 where a split pack's size is not known (then uses are counted, never refused)."""
     counterparty: str = ""
     references: dict[str, str] = {}
@@ -85,12 +89,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lot: str = ""
     expiry: str = ""
     """ISO date."""
-    price: int = 0
+    price: Number = 0
     fund: str = ""
     person: str = ""
     """Keyed pseudonym, never an identifier (R24)."""
     prescriber: str = ""
-    deadline: int = 0
+    deadline: Number = 0
     """µs UTC at which something falls due if nothing happens; 0 for never."""
     document: str = ""
     """Hash of the sealed raw message that said so."""
@@ -98,7 +102,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """supplier/name/version of the client."""
     detail: Any = None
     """What belongs to this kind alone: children of a carton, lines of a claim, evidence of an alert, an answer."""
-    joins: int = 0
+    joins: Number = 0
     """Sequence, on the same box, of the other record (report or claim) of the same sale; 0 for none."""
     alert: str = ""
     """Id of the alert that speaks for this fact, raised in the same append or earlier for the same conflict."""

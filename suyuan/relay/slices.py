@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
+from suyuan.ledger.events import RECORD_VERSION, Event, Number, decoder, encoder
 from suyuan.relay.messages import Unreadable
 
 EVENTS_MAX = 2_000
@@ -127,9 +127,9 @@ class _Begin(msgspec.Struct, frozen=True, array_like=True):
     id: str
     kind: str
     key: str
-    sequence: int
-    event_time: int
-    arrived: int
+    sequence: Number
+    event_time: Number
+    arrived: Number
     actor: str
 
 
