@@ -82,14 +82,12 @@ def unrecovered(node: Node) -> str:
     if not node.settings.nation:
         return ""
     noted = _noted(node)
-    if noted is not None and noted.detail["speaker"] != speaker_of(node):
-        found = "was restored, copied or moved, or another node speaks in its place"
-    elif _is_older(node, noted):
-        found = "was put back to an earlier time, from before what the nation has"
-    else:
+    heard = noted is None or noted.detail["speaker"] == speaker_of(node)
+    if heard and not _is_older(node, noted):
         return ""
     return (
-        f"the nation does not hear this record: it {found}, "
+        "the nation does not hear this record: it was restored, copied, moved or put back to an earlier time, or "
+        "another node speaks in its place, "
         "and boxes may have been paid that it does not know. Until it is recovered no claim is decided, and a server "
         "lays uploads aside. If this node is to speak for the province: as soon as the nation can be reached, stop "
         f"the server, run `suyuan relay recover --dir {node.folder}`, and start it again"
