@@ -100,7 +100,10 @@ def compile_native() -> None:
         RuntimeError: there is no compiler, or it fails.
     """
     found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-    compiler = shlex.split(os.environ.get("CC", "")) or ([found] if found else [])
+    try:
+        compiler = shlex.split(os.environ.get("CC", "")) or ([found] if found else [])
+    except ValueError as error:
+        raise RuntimeError(f"CC is {os.environ['CC']!r}, which is no command: {error}") from error
     if not compiler:
         raise RuntimeError(
             "Suyuan seals events with a little C, and no C compiler is on the path: install one (on Debian and Ubuntu: "
@@ -109,7 +112,10 @@ def compile_native() -> None:
     fresh = NATIVE / f".{os.getpid()}.so"
     command = [*compiler, *CFLAGS, "-o", str(fresh), str(NATIVE / "segment.c")]
     try:
-        code = subprocess.run(command, stdout=sys.stderr, check=False).returncode  # noqa: S603  the compiler
+        try:
+            code = subprocess.run(command, stdout=sys.stderr, check=False).returncode  # noqa: S603  the compiler
+        except OSError as error:
+            raise RuntimeError(f"the C compiler {compiler[0]} cannot be started: {error.strerror}") from error
         if code:
             raise RuntimeError(f"{shlex.join(command)} ended with {code}: the C of Suyuan could not be compiled")
         fresh.replace(NATIVE / "segment.so")

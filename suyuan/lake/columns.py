@@ -8,6 +8,8 @@ import ctypes
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
+from secrets import randbits
+from typing import get_args
 
 import msgspec
 import nanoarrow
@@ -15,17 +17,18 @@ import polars as pl
 
 from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.schema import NUMBERS, SCHEMA_OF_ROWS, TEXTS, VARIED
-from suyuan.ledger.events import Event
+from suyuan.ledger.events import Event, Kind, Verdict
 from suyuan.proof import leaf
 from suyuan.proof.tree import EMPTY, HASH
 
 LIBRARY = Path(__file__).parent / "native" / "segment.so"
-INTERFACE = 1
+INTERFACE = 2
 """Of the library that this file is written for."""
 
 _FIELDS = [field.name for field in msgspec.structs.fields(Event)]
 _NUMBER_OF = {name: number for number, name in enumerate(_FIELDS)}
-_TOLD = [_NUMBER_OF[name] for name in ("kind", "key", "event_time", "arrived", "actor", "region")]
+TOLD = [_NUMBER_OF[name] for name in ("kind", "key", "event_time", "arrived", "actor", "region")]
+"""Numbers of the fields that a leaf tells."""
 _DAY = 86_400_000_000
 _EIGHT = 8 * 3_600_000_000
 """China is eight hours ahead of UTC."""
@@ -43,7 +46,10 @@ def _role(field: str) -> str:
     return "-" if field not in TEXTS else "t" if field in VARIED else "w"
 
 
-_ROLES = "".join(map(_role, _FIELDS))
+ROLES = "".join(map(_role, _FIELDS))
+"""A letter for each field of an event."""
+_ALLOWED = {"kind": frozenset(get_args(Kind)), "verdict": frozenset(get_args(Verdict))}
+"""The words of the fields that have no others."""
 
 
 class _Part(IntEnum):
@@ -61,10 +67,10 @@ def _loaded() -> ctypes.CDLL:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError as error:
         raise ImportError(f"{LIBRARY} is missing or of another machine: install Suyuan again ({error})") from error
-    if library.suyuan_interface() != INTERFACE:
+    if not hasattr(library, "suyuan_interface") or library.suyuan_interface() != INTERFACE:
         raise ImportError(f"{LIBRARY} is of another version of Suyuan: install it again")
     text, size, room = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p
-    library.suyuan_segment.argtypes = [text, ctypes.c_int, ctypes.c_int * len(_TOLD), text]
+    library.suyuan_segment.argtypes = [text, ctypes.c_int, ctypes.c_int * len(TOLD), text, ctypes.c_uint64]
     library.suyuan_segment.restype = room
     library.suyuan_call.argtypes = [room, text, size, text, size]
     library.suyuan_hide.argtypes = [room, text, size]
@@ -87,8 +93,8 @@ class Columns:
         self.count = 0
         self._first = first
         self._salt_key = salt_key
-        told = (ctypes.c_int * len(_TOLD))(*_TOLD)
-        self._segment = _library.suyuan_segment(_ROLES.encode(), leaf.FIELDS, told, leaf.NAME.encode())
+        told = (ctypes.c_int * len(TOLD))(*TOLD)
+        self._segment = _library.suyuan_segment(ROLES.encode(), leaf.FIELDS, told, leaf.NAME.encode(), randbits(64))
         done = bool(self._segment)
         for kind, word in leaf.WHAT.items():
             done = done and _library.suyuan_call(self._segment, kind.encode(), len(kind), word.encode(), len(word))
@@ -117,7 +123,7 @@ class Columns:
             count -= taken
             taken, read = self._take(count, events, canonical=True)
         if taken < count:
-            raise self._damaged("a field is not of its type")
+            raise self._damaged("a field is not of its type, or a number is larger than 64 bits hold")
         if read != len(events):
             raise self._damaged("something else stands after it")
 
@@ -130,10 +136,11 @@ class Columns:
         self.count += taken
         return taken, read.value
 
-    def _damaged(self, why: str) -> LakeRefusal:
+    def _damaged(self, why: str, at: int | None = None) -> LakeRefusal:
+        number = self._first + (self.count if at is None else at)
         return LakeRefusal(
-            f"event {self._first + self.count} of the feed is not as events are stored: {why}. The journal is damaged "
-            "there; suyuan verify names what is, and a backup has it whole"
+            f"event {number} of the feed is not as events are stored: {why}. The journal was damaged or altered there; "
+            "a backup may have it whole"
         )
 
     def _part(self, part: _Part, field: str = _FIELDS[0]) -> bytes:
@@ -147,7 +154,11 @@ class Columns:
         return self._part(_Part.LEAVES)
 
     def rows(self) -> pl.DataFrame:
-        """Their rows, sorted by key, in the order of the feed within a key."""
+        """Their rows, sorted by key, in the order of the feed within a key.
+
+        Raises:
+            LakeRefusal: one of them is of no kind that there is.
+        """
         if not self.count:
             return pl.DataFrame(schema=SCHEMA_OF_ROWS)
         made = {column: self._column(field) for field, column in TEXTS.items()}
@@ -158,7 +169,7 @@ class Columns:
         return frame.sort("key", maintain_order=True)
 
     def _column(self, field: str) -> pl.Series:
-        role = _ROLES[_NUMBER_OF[field]]
+        role = ROLES[_NUMBER_OF[field]]
         values = self._part(_Part.VALUES, field)
         if role == "n":
             return _series(nanoarrow.int64(), self.count, values)
@@ -168,9 +179,11 @@ class Columns:
             return _texts(self.count, self._part(_Part.OFFSETS, field), values)
         offsets = self._part(_Part.WORD_OFFSETS, field)
         words = _texts(len(offsets) // 8 - 1, offsets, self._part(_Part.WORDS, field))
-        return (_lists(words) if role == "l" else words.cast(pl.Categorical)).gather(
-            _series(nanoarrow.uint32(), self.count, values)
-        )
+        numbers = _series(nanoarrow.uint32(), self.count, values)
+        for number, word in enumerate(words if field in _ALLOWED else ()):
+            if word not in _ALLOWED[field]:
+                raise self._damaged(f"its {field} is {word!r}", (numbers == number).arg_max() or 0)
+        return (_lists(words) if role == "l" else words.cast(pl.Categorical)).gather(numbers)
 
 
 def root_of(leaves: bytes) -> bytes:

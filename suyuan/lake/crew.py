@@ -10,6 +10,7 @@ from typing import IO, Protocol, Self
 
 import msgspec
 
+from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.segment import Batch, Made, SegmentMaker, Task
 
 LENGTH_BYTES = 8
@@ -42,6 +43,8 @@ class Answer(msgspec.Struct, array_like=True):
 
     made: Made | None = None
     failure: str = ""
+    refusal: str = ""
+    """The words of a `LakeRefusal`."""
 
 
 class Crew(Protocol):
@@ -64,6 +67,7 @@ class Crew(Protocol):
 
         Raises:
             MakingFailed: one could not be made.
+            LakeRefusal: what was handed over are not events.
         """
         ...
 
@@ -154,6 +158,8 @@ class Workers:
         if not packed:
             raise MakingFailed("a process that makes segments was ended from outside (often for want of memory)")
         answer = msgspec.msgpack.decode(packed, type=Answer)
+        if answer.refusal:
+            raise LakeRefusal(answer.refusal)
         if answer.made is None:
             raise MakingFailed(answer.failure)
         return task, answer.made

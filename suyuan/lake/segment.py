@@ -75,6 +75,7 @@ class SegmentMaker:
         """Write what was taken in, durably, and say what it is.
 
         Raises:
+            LakeRefusal: something in it is not an event.
             OSError: it could not be written.
         """
         frame, leaves = self._columns.rows(), self._columns.leaves

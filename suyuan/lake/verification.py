@@ -2,6 +2,7 @@
 
 The leaves are what was promised: each is the hash of one event at its place in the feed, and their roots are in the
 chain that the checkpoints sign. Everything else is held against them, and the columns tell what an event was before.
+Leaves and trees are made anew by `proof`, in Python: a fault of the C that sealed them would be found here.
 """
 
 import hashlib
@@ -168,6 +169,7 @@ class _Feed:
         """Events taken and not put back."""
         self.broken: Finding | None = None
         """Why it cannot be read on."""
+        self._limit = PAGE
         self.heaps = [0] * BUCKETS
 
     def take(self, count: int) -> list[Event]:
@@ -187,8 +189,11 @@ class _Feed:
         if self.broken:
             return False
         try:
-            events, self._position = self._journal.since(self._position, PAGE)
+            events, self._position = self._journal.since(self._position, self._limit)
         except Exception as error:  # noqa: BLE001  whatever damaged bytes raise is what was looked for
+            if self._limit > 1:
+                self._limit = 1  # append by append up to the one that is damaged
+                return self._page()
             after = self.read + len(self._waiting)
             self.broken = Finding("journal", f"its log cannot be read on after event {after}: {_words(error)}")
             return False
@@ -228,17 +233,17 @@ class _Window:
             leaves = _split(self._lake.leaves(segment.number))
         except LakeRefusal:
             return  # told already
-        columns = Columns(segment.first, self._secrets.salt_key, self._secrets.hidden)
-        for at in range(0, len(events), PAGE):
-            columns.take(len(events[at : at + PAGE]), b"".join(map(encoder.encode, events[at : at + PAGE])))
-        hashes = _split(columns.leaves)
+        key, hidden = self._secrets.salt_key, self._secrets.hidden
+        hashes = [
+            leaf(event, segment.first + at, key, hidden=event.actor in hidden).hash for at, event in enumerate(events)
+        ]
         differ = [
             at
             for at, found in enumerate(hashes)
             if found != leaves[at] and not self._is(events[at], segment.first + at, leaves[at])
         ]
         if not differ and len(events) == segment.events:
-            yield from _column_faults(self._lake, segment, columns)
+            yield from _column_faults(self._lake, segment, events)
             return
         if not differ and feed.broken:
             return
@@ -314,12 +319,18 @@ class _Window:
         return any(leaf(event, number, self._secrets.salt_key, hidden=each).hash == found for each in (False, True))
 
 
-def _column_faults(lake: Lake, segment: Sealed, columns: Columns) -> Iterator[Finding]:
+def _column_faults(lake: Lake, segment: Sealed, events: Sequence[Event]) -> Iterator[Finding]:
     """Rows of the columns that say something else than the events which they were made from."""
     files = [file for file in lake.manifest().files if file.segments[0] <= segment.number <= file.segments[1]]
     if not files or any(file.schema != SCHEMA for file in files):
         return  # dropped by retention, or written with fewer columns
-    expected = _plain(columns.rows())
+    columns = Columns(segment.first, b"", ())
+    try:
+        columns.take(len(events), b"".join(map(encoder.encode, events)))
+        expected = _plain(columns.rows())
+    except LakeRefusal as refusal:
+        yield Finding(f"segment {segment.number}", str(refusal))
+        return
     within = pl.col("feed").is_between(segment.first, segment.first + segment.events - 1)
     try:
         found = pl.concat([_plain(pl.read_parquet(lake.folder / file.name).filter(within)) for file in files])

@@ -214,7 +214,9 @@ class RocksJournal(GroupCommit):
         last, end = self._end
         if position == end:
             return [], end
-        reached = self._handed[0] if position == self._handed[1] else batches_before(position, last, self._record)
+        reached, handed = self._handed
+        if position != handed:
+            reached = batches_before(position, last, self._record)
         found: list[bytes] = []
         events = 0
         records = self._scan(self._families["log"], batch_key(reached + 1))

@@ -1,5 +1,7 @@
 /* Takes pieces from standard input, each three events that may be damaged, for a sanitizer to watch over it.
 
+   Arguments: the role of each field, how many fields an event has at least, and which the leaf tells.
+
    A piece is its length in four bytes, lowest first, and its bytes, in memory of exactly that size. Answers for each
    how many events were taken. */
 
@@ -7,19 +9,20 @@
 
 #include <stdio.h>
 
-/* The fields of an event by their place, as `columns.py` tells them. */
-static const char roles[] = "--wtnnnwwwwlw---nnbnnwjtwwwwnwtw--w-nww";
-static const int told[TOLD] = {2, 3, 5, 6, 7, 9};
-
-int main(void)
+int main(int count, char **arguments)
 {
+    int told[TOLD];
+    if (count != 3 + TOLD)
+        return 1;
+    for (int field = 0; field < TOLD; field++)
+        told[field] = atoi(arguments[3 + field]);
     uint8_t length[4], salts[3 * SALT] = {0};
     while (fread(length, 1, sizeof length, stdin) == sizeof length) {
         size_t size = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16 | (size_t)length[3] << 24, read;
         uint8_t *piece = malloc(size + !size);
         if (!piece || fread(piece, 1, size, stdin) != size)
             return 2;
-        segment *in = suyuan_segment(roles, 39, told, "suyuan leaf 1");
+        segment *in = suyuan_segment(arguments[1], atoi(arguments[2]), told, "suyuan leaf 1", 7);
         if (!in || !suyuan_call(in, (const uint8_t *)"claimed", 7, (const uint8_t *)"sale", 4) ||
             !suyuan_hide(in, (const uint8_t *)"P1", 2))
             return 3;

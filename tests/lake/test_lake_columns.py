@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suyuan.lake.columns import LIBRARY, Columns, root_of
+from suyuan.lake.columns import LIBRARY, ROLES, TOLD, Columns, root_of
 from suyuan.lake.refusals import LakeRefusal
 from suyuan.lake.schema import NUMBERS, SCHEMA_OF_ROWS, TEXTS
-from suyuan.ledger.events import RECORD_VERSION, Event, encoder
+from suyuan.ledger.events import RECORD_VERSION, Event, Number, encoder
 from suyuan.proof import tree
-from suyuan.proof.leaf import WHAT, leaf
+from suyuan.proof.leaf import FIELDS, WHAT, leaf
 
 KEY = b"k" * 32
 HIDDEN = "H44010000001"
@@ -45,7 +45,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def _values_of(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
-    return VALUES.get(field.name, number if field.type is int else text)
+    return VALUES.get(field.name, number if field.type is Number else text)
 
 
 events_of_any_kind = st.lists(
@@ -179,9 +179,18 @@ def test_an_event_with_a_field_of_another_type_is_named_by_its_number(field: str
     values = msgspec.msgpack.decode(GOOD[0])
     values[[each.name for each in msgspec.structs.fields(Event)].index(field)] = value
     columns = Columns(7, KEY, [])
-    with pytest.raises(LakeRefusal, match=r"event 8 of the feed .* suyuan verify"):
+    with pytest.raises(LakeRefusal, match=r"event 8 of the feed is not as .* stored: a field is not of its type"):
         columns.take(2, GOOD[0] + msgspec.msgpack.encode(values))
     assert columns.count == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("kind", "bogus"), ("verdict", "perhaps")])
+def test_an_event_of_no_kind_that_there_is_is_named_by_its_number(field: str, value: str) -> None:
+    values = msgspec.msgpack.decode(GOOD[1])
+    values[[each.name for each in msgspec.structs.fields(Event)].index(field)] = value
+    columns = columns_of([GOOD[0], msgspec.msgpack.encode(values)], 7)
+    with pytest.raises(LakeRefusal, match=f"event 8 of the feed is not as events are stored: its {field} is '{value}'"):
+        columns.rows()
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xc0\xaf", b"\xe0\x9f\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
@@ -228,6 +237,7 @@ def test_no_damage_makes_the_c_read_or_write_where_it_must_not(tmp_path: Path) -
     random = Random(3)
     pieces = [damaged(random) for _ in range(20_000)] + [b"".join(GOOD)]
     fed = b"".join(len(piece).to_bytes(4, "little") + piece for piece in pieces)
-    ran = subprocess.run([tmp_path / "damaged"], input=fed, capture_output=True, check=False)
+    told = [ROLES, str(FIELDS), *map(str, TOLD)]
+    ran = subprocess.run([tmp_path / "damaged", *told], input=fed, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr.decode()[-2_000:]
     assert ran.stdout.split()[-1] == b"3"  # the last piece is whole

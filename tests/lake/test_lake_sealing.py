@@ -1,5 +1,7 @@
 """The lake holds every event of the journal once, whatever the order of appending, sealing, merging and dropping."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,24 @@ def test_workers_make_the_same_segments_as_one_process(tmp_path: Path) -> None:
         lake.seal(workers=workers, segment_events=700)
     assert [segment.line for segment in alone.segments()] == [segment.line for segment in crew.segments()]
     assert alone.rows_of(0, 9_999) == crew.rows_of(0, 9_999)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_events_that_are_damaged_are_named_and_nothing_of_them_is_sealed(tmp_path: Path, workers: int) -> None:
+    good = [encoder.encode(event) for event in Facts().batch(3)]
+    bad = good[1].replace(b"accepted", b"accept\xff\xff").replace(b"conflict_sold", b"conflict\xffsold")
+    record = packed_batch(3, good[0] + bad + good[2])
+    lake = Lake(tmp_path / "lake", source_of(MemoryJournal())._replace(feed=_one_page(record)))
+    with pytest.raises(LakeRefusal, match=r"^event 1 of the feed is not as events are stored"):
+        lake.seal(workers=workers)
+    assert lake.manifest().events == 0
+
+
+def test_a_worker_ends_when_who_feeds_it_is_killed_in_the_middle_of_a_message() -> None:
+    for sent in (b"", b"\0\0", (100).to_bytes(8, "big") + b"\x94", (4).to_bytes(8, "big") + b"\x94\xc0\x02\x09"):
+        command = [sys.executable, "-m", "suyuan.lake.worker"]
+        ended = subprocess.run(command, input=sent, capture_output=True, timeout=30, check=False)
+        assert ended.stdout == b""
 
 
 def test_a_lake_that_knows_more_than_its_journal_refuses_to_go_on(tmp_path: Path) -> None:

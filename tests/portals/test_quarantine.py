@@ -120,6 +120,21 @@ def test_a_message_that_crashes_its_reader_is_kept_and_answered_in_its_own_envel
     assert (kept.door, kept.step, kept.error) == ("nhsa", "read", "IndexError")
 
 
+def test_a_claim_whose_lines_add_up_to_more_than_can_be_stored_is_kept_apart_and_draws_nothing(node: Node) -> None:
+    def claim(lines: int) -> dict[str, Any]:
+        told = [
+            {"line": str(at), "product": "X", "amount": "999999999999.99", "codes": [{"code": f"8234567{at:013}"}]}
+            for at in range(lines)
+        ]
+        return {"setting": "pharmacy", "references": {"order": f"O{lines}"}, "lines": told}
+
+    absurd, large = answered(node, *(("/api/v1/claims", {"json": claim(lines)}) for lines in (12, 8)))
+    assert (absurd.status_code, absurd.json()["code"]) == (422, "quarantined")
+    assert large.json()["amount"] == "7999999999999.92"
+    assert [kept.error for kept in node.quarantine.all()] == ["OverflowError"]
+    assert not node.ledger.read(["trace20:82345670000000000011"])["trace20:82345670000000000011"]
+
+
 def test_of_a_file_only_the_poisoned_part_stays_out(
     node: Node, poisoned: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

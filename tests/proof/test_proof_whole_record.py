@@ -266,3 +266,14 @@ def test_an_event_is_a_fact(folder: Path) -> None:
         place = node.prover.place_of(event)
         assert place is not None
         assert place.segment.number == 0
+
+
+def test_a_number_that_no_event_can_hold_is_told_with_its_place(folder: Path) -> None:
+    change_feed(folder, changed(15, arrived=1 << 63))
+    with opened(folder) as node:
+        before = node.lake.feed_of(key(15), 1)
+    [found] = told(folder)
+    number = int(found.removeprefix("journal: its log cannot be read on after event ").split(":")[0])
+    assert "Expected `int` <= 9223372036854775807" in found
+    assert before is not None
+    assert before - 10 < number <= before, "no further away than the beginning of its append"

@@ -10,7 +10,7 @@
 #include "sha256.h"
 #include "words.h"
 
-enum { INTERFACE = 1, FIELDS_MAX = 64, CALLED_MAX = 16, SALT = 16 };
+enum { INTERFACE = 2, FIELDS_MAX = 64, CALLED_MAX = 16, SALT = 16 };
 
 /* The fields that a leaf tells. */
 enum told { KIND, KEY, EVENT_TIME, ARRIVED, ACTOR, REGION, TOLD };
@@ -47,8 +47,9 @@ typedef struct {
 
 int suyuan_interface(void) { return INTERFACE; }
 
-/* `roles` has a letter for each field; events of fewer than `fields_min` are not taken. NULL without memory. */
-segment *suyuan_segment(const char *roles, int fields_min, const int told[TOLD], const char *name)
+/* `roles` has a letter for each field; events of fewer than `fields_min` are not taken; `seed` is a secret of today.
+   NULL without memory. */
+segment *suyuan_segment(const char *roles, int fields_min, const int told[TOLD], const char *name, uint64_t seed)
 {
     size_t fields = strlen(roles);
     segment *new = fields <= FIELDS_MAX ? calloc(1, sizeof *new) : NULL;
@@ -59,9 +60,12 @@ segment *suyuan_segment(const char *roles, int fields_min, const int told[TOLD],
     new->fields = (int)fields, new->fields_min = fields_min;
     memcpy(new->told, told, sizeof new->told);
     add_json(&new->name, (const uint8_t *)name, strlen(name));
-    for (size_t field = 0; field < fields; field++)
+    new->kinds.seed = new->hidden.seed = seed;
+    for (size_t field = 0; field < fields; field++) {
+        new->columns[field].words.seed = seed;
         if (roles[field] == AS_TEXT || roles[field] == AS_REFERENCES)
             add_offset(&new->columns[field].offsets, 0);
+    }
     return new;
 }
 

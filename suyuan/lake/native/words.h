@@ -8,13 +8,14 @@
 typedef struct {
     bytes text, offsets; /* value n is text[offsets[n]:offsets[n + 1]] */
     uint32_t *slots;     /* 1 + number, found by hash; 0 is free */
+    uint64_t seed;       /* of the hash: who does not know it cannot choose texts of one hash */
     size_t count, slots_count;
     uint32_t last; /* what was found last: runs of one value are common */
 } words;
 
-static inline uint64_t hash_of(const uint8_t *text, size_t size)
+static inline uint64_t hash_of(const words *of, const uint8_t *text, size_t size)
 {
-    uint64_t hash = size * 0x9e3779b97f4a7c15u, part;
+    uint64_t hash = of->seed + size * 0x9e3779b97f4a7c15u, part;
     for (; size >= 8; text += 8, size -= 8) {
         memcpy(&part, text, 8);
         hash = (hash ^ part) * 0x9fb21c651e98df25u;
@@ -51,7 +52,7 @@ static int more_slots(words *of)
     for (size_t number = 0; number < of->count; number++) {
         size_t size;
         const uint8_t *text = word(of, number, &size);
-        size_t slot = hash_of(text, size) & (slots_count - 1);
+        size_t slot = hash_of(of, text, size) & (slots_count - 1);
         while (slots[slot])
             slot = (slot + 1) & (slots_count - 1);
         slots[slot] = (uint32_t)number + 1;
@@ -64,7 +65,7 @@ static int more_slots(words *of)
 /* Its number, or the place where it is to stand; -1 where it is not known. */
 static int64_t find(const words *of, const uint8_t *text, size_t size, size_t *slot)
 {
-    for (*slot = hash_of(text, size) & (of->slots_count - 1); of->slots[*slot];
+    for (*slot = hash_of(of, text, size) & (of->slots_count - 1); of->slots[*slot];
          *slot = (*slot + 1) & (of->slots_count - 1))
         if (is_word(of, of->slots[*slot] - 1, text, size))
             return of->slots[*slot] - 1;
