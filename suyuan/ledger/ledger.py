@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from suyuan.ledger.box import Box
-from suyuan.ledger.events import RECORD_VERSION, Event, decoder, encoder
+from suyuan.ledger.events import NUMBER_MAX, RECORD_VERSION, Event, decoder, encoder
 from suyuan.ledger.journal import History, Journal
 from suyuan.ledger.keys import elsewhere_key
 from suyuan.ledger.origins import Known, adopted_once
@@ -142,7 +142,11 @@ class Books:
         return event
 
     def add(self, key: str, kind: str, **fields: object) -> Event:
-        """Make and add an event that is not a scan: of a claim, a message, an order, a balance, an alert."""
+        """Make and add an event that is not a scan: of a claim, a message, an order, a balance, an alert.
+
+        Raises:
+            OverflowError: its amount, a sum of what was sent, is larger than 64 bits hold.
+        """
         values = {"event_time": self.now, "actor": "", **fields}
         event = Event(
             version=RECORD_VERSION,
@@ -153,6 +157,8 @@ class Books:
             arrived=self.now,
             **values,  # type: ignore[arg-type]
         )
+        if event.price > NUMBER_MAX:
+            raise OverflowError(f"{key}: an amount of {event.price} millionths of a yuan is more than can be stored")
         return self.write(event)
 
 
