@@ -20,8 +20,13 @@ AHEAD = 2
 """Segments that are handed to one process before it has answered: the one it makes and the one it makes next."""
 
 
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
-"""The C library keeps the memory of one segment for the next: asking the system again took a tenth of the time."""
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
+}
+"""The C library and polars keep the memory of one segment for the next: asking the system again took a tenth of the
+time."""
 
 
 class MakingFailed(Exception):  # noqa: N818  what is said
