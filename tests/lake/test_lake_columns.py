@@ -72,7 +72,7 @@ def row_of(event: Event, feed: int) -> dict[str, Any]:
     return {**said, "feed": feed, "refs": msgspec.json.encode(event.references).decode(), "reasons": [*event.reasons]}
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(events_of_any_kind, st.integers(0, 1 << 40))
 def test_rows_and_leaves_of_many_are_those_of_each_alone(events: list[Event], first: int) -> None:
     events = [msgspec.structs.replace(event, event_time=event.event_time >> 8) for event in events]  # a day that exists
@@ -84,7 +84,7 @@ def test_rows_and_leaves_of_many_are_those_of_each_alone(events: list[Event], fi
     assert [{name: row[name] for name in said} for row, said in zip(rows, told, strict=True)] == told
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(events_of_any_kind, st.randoms(use_true_random=False))
 def test_events_of_earlier_and_later_releases_are_taken_among_those_of_today(
     events: list[Event], random: Random
@@ -149,7 +149,7 @@ def _keys(columns: Columns) -> list[str]:
 
 def test_damaged_events_are_refused_or_read_as_python_reads_them() -> None:
     random, taken = Random(1), 0
-    for _ in range(3_000):
+    for _ in range(1_000):
         stored = damaged(random)
         columns = Columns(0, KEY, [])
         with suppress(LakeRefusal):
@@ -157,7 +157,7 @@ def test_damaged_events_are_refused_or_read_as_python_reads_them() -> None:
             taken += 1
             values = msgspec.msgpack.decode(b"\x93" + stored, type=list[list[msgspec.Raw]])
             assert _keys(columns) == [msgspec.msgpack.decode(value[3]) for value in values]
-    assert 0 < taken < 3_000
+    assert 0 < taken < 1_000
 
 
 WRONG = [
