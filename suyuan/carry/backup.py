@@ -23,6 +23,7 @@ from suyuan.node import Node, secrets_mark
 from suyuan.settings import SECRET, settings_written
 from suyuan.storage.audit import Line, head_of
 from suyuan.storage.packed import batch_size, unpacked_batch
+from suyuan.storage.quarantine import FILE as QUARANTINE
 from suyuan.views.apart import StoredFeed
 
 VERSION = 1
@@ -30,6 +31,8 @@ PAGE = 10_000
 """Events read at once; with the size of a message the bound on memory."""
 MANIFEST = "manifest.json"
 FEED, TABLES_FILE, AUDIT, SETTINGS, KEYS = "feed.gz", "tables.zip", "audit.jsonl.gz", "settings.json", "secrets.json"
+OPTIONAL = {KEYS, QUARANTINE}
+"""Files that a part may lack: secrets were not asked for, nothing was in quarantine."""
 BATCH, DOCUMENT = b"B", b"D"
 """Frames of a feed: a batch as stored, and before the first batch that quotes it a sealed message with its hash."""
 RECENT_MAX = 100_000
@@ -116,6 +119,8 @@ def _written(node: Node, place: Path, before: Part | None, folder: Path, *, secr
     (place / SETTINGS).write_bytes(msgspec.json.encode(_settings(node, secrets=secrets)))
     if secrets:
         (place / KEYS).write_bytes(node.secrets_written())
+    if node.quarantined()[0]:
+        node.quarantine.copy_to(place / QUARANTINE)
     lake = _write_lake(node, place, before)
     made = time.time_ns() // 1000
     feed = _write_feed(node, place / FEED, before, made, step)
@@ -314,7 +319,7 @@ def _check_names(place: Path, part: Part, before: Mapping[str, object]) -> None:
     Raises:
         FileRefused: it names something else, or less than every part has.
     """
-    own = {FEED, TABLES_FILE, AUDIT, SETTINGS, KEYS}
+    own = {FEED, TABLES_FILE, AUDIT, SETTINGS, *OPTIONAL}
     for name in sorted(part.files.keys() - before.keys()):
         pieces = name.split("/")
         inside = name in own or (pieces[0] in {LAKE, CHECKPOINTS} and len(pieces) > 1)
@@ -325,7 +330,7 @@ def _check_names(place: Path, part: Part, before: Mapping[str, object]) -> None:
     for path in (place, *place.rglob("*")):
         if path.is_symlink():
             raise FileRefused(f"{path} is a link: copy the backup again, with what it links to")
-    missing = sorted(own - {KEYS} - part.files.keys())
+    missing = sorted(own - OPTIONAL - part.files.keys())
     if missing or not 1 <= part.catalogue_part <= part.number:
         raise FileRefused(
             f"{place / MANIFEST} does not name {missing or 'a part with the catalogue'}: copy the backup again"

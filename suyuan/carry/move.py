@@ -29,6 +29,7 @@ from suyuan.storage.folder import TAG
 from suyuan.storage.inbox import FOLDER as INBOX
 from suyuan.storage.inbox import is_served, waiting_in
 from suyuan.storage.packed import unpacked_batch
+from suyuan.storage.quarantine import FILE as QUARANTINE
 from suyuan.storage.webhooks import Webhooks
 from suyuan.views.apart import StoredFeed
 
@@ -196,7 +197,7 @@ def _document(old: Node, name: str, recent: OrderedDict[str, None]) -> bytes | N
 
 
 def _copy_tables(old: Node, new: Node) -> int:
-    """Catalogue, accounts, audit record and webhooks; answers how many webhooks there are."""
+    """Catalogue, accounts, audit record, quarantine and webhooks; answers how many webhooks there are."""
     new.tables.save_catalogue(old.tables.load_catalogue())
     new.tables.import_accounts(old.tables.export_accounts())
     for name in KEPT_VALUES:
@@ -207,6 +208,8 @@ def _copy_tables(old: Node, new: Node) -> int:
     lines = list(old.audit.lines(have))
     if lines:
         new.audit.restore(lines)
+    if old.quarantined()[0]:
+        old.quarantine.copy_to(new.folder / QUARANTINE)
     return _copy_webhooks(old, new)
 
 

@@ -32,6 +32,7 @@ from suyuan.node import IMPORTING, SECRETS, Node, check_folder, is_node, secrets
 from suyuan.settings import FILE, Settings, toml_of
 from suyuan.storage.audit import Line
 from suyuan.storage.packed import unpacked_batch
+from suyuan.storage.quarantine import FILE as QUARANTINE
 from suyuan.storage.tables import Accounts
 
 PAGE = 10_000
@@ -114,6 +115,10 @@ def restore_node(
         node.tables.save_catalogue(catalogue_of(backup, tables))
         accounts = file_of(backup, tables, TABLES_FILE, "accounts.json") or b"{}"
         node.tables.import_accounts(msgspec.json.decode(accounts, type=Accounts))
+        quarantined = file_of(backup, tables, QUARANTINE)
+        if quarantined is not None:
+            (folder / QUARANTINE).write_bytes(quarantined)  # not opened yet: nothing failed here
+            (folder / QUARANTINE).chmod(0o600)
         lines = _restore_audit(node, audit_of(backup, parts), until)
         lake = _restore_lake(node, backup, parts, filled)
         _read_again(node, backup, parts, filled, step)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import cyclopts
 
-from suyuan.cli.beside import node_to_read, warn_of_laid_aside
+from suyuan.cli.beside import node_to_read, warn_of_laid_aside, warn_of_quarantine
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, say
 from suyuan.cli.progress import Progress
 from suyuan.lookup.moment import iso_time
@@ -33,6 +33,7 @@ def backup(
         node.audit.append("backup.make", str(goal), "with secrets" if with_secrets else "")
         if goal.suffix == ".zip":
             _print(format, export_node(node, goal, secrets=with_secrets))
+            warn_of_quarantine(node)
             return 0
         part = back_up(node, goal, secrets=with_secrets, step=lambda count: progress.step(0, count))
     if format == "json":

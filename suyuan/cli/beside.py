@@ -42,3 +42,12 @@ def warn_of_laid_aside(folder: Path) -> int:
             "or backup. Keep the folder until its server has recorded them"
         )
     return waiting
+
+
+def warn_of_quarantine(node: Node) -> None:
+    """Say how many messages an export leaves behind, if any."""
+    if count := node.quarantined()[0]:
+        warn(
+            f"{count} messages are in quarantine and in no export, though their senders need not send them again: "
+            "suyuan backup and suyuan move take them along"
+        )

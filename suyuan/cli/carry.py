@@ -7,7 +7,7 @@ import cyclopts
 import msgspec
 
 from suyuan.cli import FINDINGS, FINE
-from suyuan.cli.beside import warn_of_laid_aside
+from suyuan.cli.beside import warn_of_laid_aside, warn_of_quarantine
 from suyuan.cli.output import DEFAULT_FOLDER, Folder, Format, print_json, print_table, warn
 from suyuan.node import Node
 
@@ -27,6 +27,7 @@ def export(
 
     with Node.open_existing(dir) as node:
         manifest = export_node(node, file, secrets=with_secrets)
+        warn_of_quarantine(node)
     _print(manifest, format)
     warn_of_laid_aside(dir)
     return 0

@@ -12,9 +12,10 @@ import pytest
 
 from suyuan.carry import FolderRefused, export_node
 from suyuan.carry import move as moving
+from suyuan.carry.backup import back_up
 from suyuan.carry.lakes import carry_lake
 from suyuan.carry.move import give_up, move_node
-from suyuan.carry.restore import append_page
+from suyuan.carry.restore import append_page, restore_node
 from suyuan.catalogue.synthetic import synthetic_catalogue
 from suyuan.cli import run
 from suyuan.formats.reading import open_documents
@@ -144,6 +145,26 @@ def test_a_move_that_is_given_up_leaves_the_node_where_it_was(
         Node.open(tmp_path / "back")
     with pytest.raises(FolderRefused, match="no move into"):
         give_up(tmp_path / "server", lived_in)
+
+
+def test_messages_in_quarantine_go_along_with_a_move_and_a_backup_and_an_export_says_that_they_do_not(
+    lived_in: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Node.open(lived_in) as node:
+        number = node.quarantine.keep("table", "read", b"1 box", PHARMACY, ZeroDivisionError("no unit"))
+        back_up(node, tmp_path / "backup", secrets=True)
+        node.quarantine.keep("table", "read", b"2 boxes", PHARMACY, ZeroDivisionError("no unit"))
+        back_up(node, tmp_path / "backup", secrets=True)
+        node.quarantine.drop(number)
+    assert run(["export", str(tmp_path / "one.zip"), "--dir", str(lived_in)]) == 0
+    assert "1 messages are in quarantine and in no export" in capsys.readouterr().err
+    move_node(lived_in, tmp_path / "moved")
+    restore_node(tmp_path / "again", tmp_path / "backup")
+    for folder, expected in (("moved", [b"2 boxes"]), ("again", [b"1 box", b"2 boxes"])):
+        with Node.open(tmp_path / folder) as node:
+            kept = [node.quarantine.one(entry.number) for entry in node.quarantine.all()]
+            assert [one[1].content for one in kept if one] == expected
+            assert node.quarantine.keep("table", "read", b"3", PHARMACY, ZeroDivisionError()) == 3
 
 
 def test_nothing_is_moved_over_something(lived_in: Path, tmp_path: Path) -> None:
