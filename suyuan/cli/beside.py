@@ -1,11 +1,14 @@
 """Commands beside a running server: they ask it by its control door for what it alone has open."""
 
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from suyuan.cli.output import warn
 from suyuan.node import Node
+from suyuan.storage.folder import COPY
 from suyuan.storage.inbox import FOLDER as INBOX
 from suyuan.storage.inbox import waiting_in
 from suyuan.storage.refusals import JournalInUse
@@ -13,7 +16,7 @@ from suyuan.storage.refusals import JournalInUse
 
 @contextmanager
 def node_to_read(folder: Path) -> Iterator[Node]:
-    """The node in a folder, or, while a server has it open, the node as a copy of its journal has it.
+    """The node in a folder, as a copy of its journal has it, so that a server of it goes on or can be begun meanwhile.
 
     Raises:
         JournalInUse: another process has it open, and is no server that could be asked.
@@ -30,8 +33,17 @@ def node_to_read(folder: Path) -> Iterator[Node]:
         with asked as answer, Node.open_copy(folder, folder / answer["copy"]) as node:
             yield node
         return
-    with opened as node:
-        yield node
+    with ExitStack() as held:
+        node = held.enter_context(opened)
+        if node.settings.engine != "rocks":
+            yield node
+            return
+        place = folder / f"{COPY}{secrets.token_hex(6)}"
+        held.callback(shutil.rmtree, place, ignore_errors=True)
+        node.journal.copy(place / "journal")
+        node.close()
+        with Node.open_copy(folder, place / "journal") as copied:
+            yield copied
 
 
 def warn_of_laid_aside(folder: Path) -> int:

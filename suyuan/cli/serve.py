@@ -45,13 +45,14 @@ def serve(
 
     It speaks plain HTTP and is meant to stand behind a proxy that speaks TLS (docs/operations.md).
     """
+    from suyuan.portals.control import opened_when_free  # noqa: PLC0415  likewise
     from suyuan.portals.server import listen  # noqa: PLC0415  costs a second of the start
     from suyuan.portals.workers import command_of, listen_together, make_ready, serve_together  # noqa: PLC0415
 
     # Workers read the settings as this process does.
     said = {"DATABASE": database, "WORKERS": str(workers or "")}
     os.environ.update({PREFIX + name: value for name, value in said.items() if value})
-    with Node.open(dir) as node:
+    with opened_when_free(dir) as node:
         node.check_clock()
         if node.settings.nation:
             _check_recovered(node, anyway=unrecovered)

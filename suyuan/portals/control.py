@@ -7,22 +7,25 @@ import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from suyuan.node import Node, system_clock
 from suyuan.portals.problem import Refused
 from suyuan.portals.quarantined import retry
 from suyuan.portals.site import Site
-from suyuan.storage.refusals import JournalRefusal
+from suyuan.storage.folder import COPY
+from suyuan.storage.refusals import JournalInUse, JournalRefusal
 
 SOCKET = "control.sock"
-COPY = ".backup-"
-"""Copies of the journal begin so; each goes when the command that asked for it ends."""
 LEFT_SECONDS = 86_400
 """A copy of this age is what a server that was killed has left."""
 REQUEST_BYTES_MAX = 1 << 20
+FREE_SECONDS = 600
+"""So long a server that begins waits for a command that has its folder open."""
 
 
 class Given(NamedTuple):
@@ -166,6 +169,25 @@ class NobodyThere(Exception):  # noqa: N818  the reader's word for it
 
 class ControlRefused(Exception):  # noqa: N818  the reader's word for it
     """The server refused what was asked; the words say why."""
+
+
+def opened_when_free(folder: Path, clock: Callable[[], int] = system_clock) -> Node:
+    """The node of a server that begins, as soon as the command that has it open has ended; no server is waited for.
+
+    Raises:
+        JournalInUse: another server has it open, or a command for ten minutes.
+        NodeUnusable: as for `Node.open`.
+    """
+    until = time.monotonic() + FREE_SECONDS
+    while True:
+        try:
+            return Node.open(folder, clock)
+        except JournalInUse:
+            if time.monotonic() > until:
+                raise
+            with suppress(OSError), _connected(folder):
+                raise
+        time.sleep(0.1)
 
 
 class Asked:

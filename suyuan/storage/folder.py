@@ -14,6 +14,9 @@ DATABASE = "db"
 TAG = "FORMAT"
 """The file with the version tag."""
 
+COPY = ".backup-"
+"""Copies of the journal, in a node's folder, begin so; each goes when the command that wanted it ends."""
+
 FORMAT = "suyuan journal, engine rocks, version 1"
 """What the version tag says. A change of the stored bytes that this program could not read raises the number."""
 

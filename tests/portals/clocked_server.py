@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from suyuan.node import Node
 from suyuan.portals.app import application
+from suyuan.portals.control import opened_when_free
 from suyuan.portals.server import listen, serve
 from suyuan.portals.workers import listen_together, make_ready, serve_together, stop_with_parent
 from suyuan.settings import read_settings
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def work(folder: Path, clock: SharedClock, opened: socket.socket) -> None:
-    with Node.open(folder, clock) as node:
+    with opened_when_free(folder, clock) as node:
         serve(hourly(application(node), node, clock), node.settings, [opened])
 
 

@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from story import HOSPITAL_A, HOSPITAL_B, PHARMACY_P, PHARMACY_Q
 from test_portal_country import KilledServer, assert_sound
 from till import Till, claim, settlement_of
 
+from suyuan.cli.beside import node_to_read
 from suyuan.cli.doctor import doctor
 from suyuan.ledger.box import Box
 from suyuan.node import Node
-from suyuan.portals.control import Asked, ControlRefused, NobodyThere
+from suyuan.portals.control import Asked, ControlRefused, NobodyThere, opened_when_free
 from suyuan.simulation.country import write_country
 from suyuan.simulation.demo import examine
 from suyuan.simulation.play import play
@@ -136,6 +138,23 @@ def test_the_control_door_is_for_the_owner_of_the_folder_and_says_what_it_does_n
         with Asked(portal.folder, "copy") as answer:
             assert answer
     assert not door.exists()
+
+
+def test_who_backs_a_node_up_does_not_keep_its_server_from_beginning(tmp_path: Path) -> None:
+    with Node.open(tmp_path / "node") as node:
+        node.tables.add_person("li", "inspector", region="440100")
+    with node_to_read(tmp_path / "node") as copied, Node.open(tmp_path / "node") as node:
+        assert copied.tables.person("li") == node.tables.person("li")
+        assert copied.journal.since(None, 1)[0] == node.journal.since(None, 1)[0] == []
+    assert not list((tmp_path / "node").glob(".backup-*"))
+
+
+def test_a_server_that_begins_waits_for_a_command_that_has_its_folder_open(tmp_path: Path) -> None:
+    with Node.open(tmp_path / "node"):
+        waiting = ThreadPoolExecutor(1).submit(opened_when_free, tmp_path / "node")
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+    waiting.result(30).close()
 
 
 @pytest.mark.slow
