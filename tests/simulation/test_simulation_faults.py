@@ -59,9 +59,23 @@ def test_the_auditor_agrees_on_a_small_country(tmp_path: Path) -> None:
     assert sum(result.faults.values()) > 30
 
 
+def test_a_run_cut_short_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
+    def trace(until: int) -> list[tuple[str, dict[str, Any]]]:
+        lines: list[tuple[str, dict[str, Any]]] = []
+        folder = tmp_path / f"{until}"
+        Run(Plan(seed=57, until=until, **SMALL), folder, lambda what, **said: lines.append((what, said))).play()
+        return lines
+
+    whole, shorter = trace(0), trace(12)
+    *same, (last, said) = shorter
+    assert (last, said["final"]) == ("checked", False), "some senders have no answer yet"
+    assert 50 < len(same) < len(whole)
+    assert same == whole[: len(same)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["rocks", "postgres"])
-def test_the_same_seed_is_the_same_run_and_a_shorter_one_its_beginning(
+def test_the_same_seed_is_the_same_run_and_a_shorter_one_holds_less(
     engine: str, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     plan = Plan(seed=2, engine=engine, database=postgres_server.address(), **SMALL)

@@ -108,8 +108,7 @@ class Run:
         size = {"institutions": plan.institutions, "boxes": plan.boxes, "days": plan.days, "products": 200}
         write_country(country, plan.seed, noise=noise, start=START, **size)
         self.start = int(datetime(START.year, START.month, START.day, tzinfo=BEIJING).timestamp()) * SECOND
-        until = self.start + (plan.until or plan.days + 30) * DAY
-        self.senders = Senders(country, self.rng, until=until)
+        self.senders = Senders(country, self.rng)
         self.clock = Clock(min(job.entry.arrival for job in self.senders.jobs))
         ground = Ground(folder, name, read_catalogue(country), self.clock, self._behind_faults, self.rng)
         self.disk: Disk = disk_of(plan.engine, ground, plan.database)
@@ -136,14 +135,15 @@ class Run:
         return (self.clock.now - self.start) // DAY
 
     def play(self) -> Result:
-        """Everything, until all senders have their answers or a check finds something."""
+        """Everything, until all senders have their answers, the last day is over or a check finds something."""
         with self._quiet():
             self.disk.open_all()
             if "relayed" not in self.weather.off:
                 node = self.disk.servers[0].node
                 self._far = Far(self._folder / "nation", f"{self.plan.seed}", self.clock, self.note, node)
         try:
-            while (at := self.senders.next_at) is not None and not self.findings:
+            over = self.start + self.plan.until * DAY if self.plan.until else FUTURE
+            while (at := self.senders.next_at) is not None and at < over and not self.findings:
                 self.clock.move_to(at)
                 if self.clock.now >= self._next_check:
                     self._check(final=False)
@@ -152,7 +152,7 @@ class Run:
                 self._house()
                 self._act(self.senders.next())
             if not self.findings:
-                self._check(final=True)
+                self._check(final=at is None, whole=True)
             return self._result()
         finally:
             if self._far is not None:
@@ -163,7 +163,7 @@ class Run:
         feed = [msgspec.json.encode(event) for event in _feed(self.disk.journal())]
         jobs = self.senders.jobs
         figures = {
-            "uploads": sum(not job.skipped for job in jobs),
+            "uploads": sum(bool(job.raw) for job in jobs),
             "tries": self.counts["tries"],
             "retries": sum(job.tries for job in jobs),
             "acknowledged": self.counts["acknowledged"],
@@ -472,8 +472,11 @@ class Run:
 
     # The check
 
-    def _check(self, *, final: bool) -> None:
-        """Let the auditor compare, with the clock put right and deadlines and lists up to date."""
+    def _check(self, *, final: bool, whole: bool = False) -> None:
+        """Let the auditor compare, with the clock put right and deadlines and lists up to date.
+
+        `final` when every sender has its answer; `whole` with all lists, as at the end of a run, be it cut short.
+        """
         with self._quiet():
             self.clock.put_right()
             server = self.disk.servers[0]
@@ -482,7 +485,7 @@ class Run:
             while self._far is not None and self._far.settle_down(server):
                 self._wait_for_the_feed()  # for what came down
             # Making all lists again costs the most; a fault in them stays until it is looked for.
-            lists = final or self.counts["checks"] % 3 == 2  # noqa: PLR2004
+            lists = whole or self.counts["checks"] % 3 == 2  # noqa: PLR2004
             self.findings += self.auditor.check(self._held(server, lists=lists), final=final)
         self.counts["checks"] += 1
         self.note("checked", findings=len(self.findings), final=final)

@@ -35,7 +35,6 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
     bytes_kept: bool = False
     """Whether an earlier try may still be under way: then every further try is the same, byte for byte."""
     done: bool = False
-    skipped: bool = False
 
     @property
     def name(self) -> str:
@@ -46,7 +45,7 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
 class Senders:
     """All uploads of a country that are not answered yet, and what their senders know."""
 
-    def __init__(self, country: Path, rng: Random, *, until: int) -> None:
+    def __init__(self, country: Path, rng: Random) -> None:
         self.known = Counter()
         self._rng = rng
         self._queue: list[tuple[int, int]] = []
@@ -60,12 +59,9 @@ class Senders:
         ]
         self._claims = {job.entry.claim.encode(): job.number for job in reversed(self.jobs) if job.entry.claim}
         for job in self.jobs:
-            if job.entry.arrival < until:
-                heapq.heappush(self._queue, (job.entry.arrival, job.number))
-                for visit in job.visits:
-                    self._unanswered[(job.entry.by, visit)].append(job.number)
-            else:
-                job.done = job.skipped = True
+            heapq.heappush(self._queue, (job.entry.arrival, job.number))
+            for visit in job.visits:
+                self._unanswered[(job.entry.by, visit)].append(job.number)
 
     @property
     def next_at(self) -> int | None:
@@ -143,7 +139,6 @@ class Senders:
 
     def skip(self, job: Job) -> None:
         """It is never sent."""
-        job.skipped = True
         self._close(job)
 
     def _close(self, job: Job) -> None:
@@ -168,7 +163,7 @@ class Senders:
         """Hold some claims back until another visit claims the same box, so that both go at once; answers how many."""
         claims: dict[bytes, list[Job]] = defaultdict(list)
         for job in self.jobs:
-            if job.entry.claim and not job.done:
+            if job.entry.claim:
                 for code in _CODE.findall(job.template):
                     claims[code].append(job)
         due = {number: at for at, number in self._queue}
