@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from suyuan.formats.document import Outcome
+from suyuan.formats.document import Outcome, Record
 from suyuan.formats.times import digits17
 from suyuan.intake.claim_lines import PreparedClaim
 from suyuan.intake.claims import take_claim, take_fee_lines
@@ -20,6 +20,7 @@ from suyuan.ledger.admission import Fact
 from suyuan.ledger.keys import batch_key, claim_key, message_key
 from suyuan.ledger.ledger import Books
 from suyuan.ledger.scan import Result, Scan
+from suyuan.ledger.statuses import STATUS
 from suyuan.settlement.claim import Claim, ClaimVerdict, FeeLine, Undo
 
 ORDERS = frozenset({"hold_set", "hold_lifted"})
@@ -108,9 +109,9 @@ class Upload:
         if before is not None:
             return before
         results = self._results(books)
-        repeats = self.document.msgid and (self.scans or self.claims)
-        if not self.advice and (books.events or repeats):
-            # Also what only repeats is remembered: the same bytes again must not be judged anew after an undo (R6).
+        named = self.document.msgid and self.document.records
+        if not self.advice and (books.events or named):
+            # Also what wrote nothing: an undo refused, a repeat. What came since must not change its answer (R6).
             self._remember(books, results)
         self.orders = {key: books.next_sequence(key) - 1 for key in books.order_keys}
         return Outcome(results=results, reference=self._reference(books))
@@ -163,36 +164,13 @@ class Upload:
             return None
         for event in books.past(self.message):
             if event.content == self.preparer.sealed and event.detail and "answers" in event.detail:
-                return self._first_answer(books, event.detail)
+                results = first_answers(event.detail, self.document.records)
+                return Outcome(results=results, repeated=True, reference=self._reference(books))
         return None
-
-    def _first_answer(self, books: Books, detail: dict[str, Any]) -> Outcome:
-        results: list[Result | ClaimVerdict] = []
-        answers = [answer for answer, count in detail["answers"] for _ in range(count)]
-        for record, answer in zip(self.document.records, answers, strict=True):
-            if isinstance(record, Claim):
-                verdict = msgspec.convert(answer, ClaimVerdict)
-                verdict.first = False
-                results.append(verdict)
-            else:
-                code = getattr(record, "code", "")
-                results.append(Result(record.where, code, "", answer[0], tuple(answer), first=False))
-        return Outcome(results=results, repeated=True, reference=self._reference(books))
 
     def _remember(self, books: Books, results: list[Result | ClaimVerdict]) -> None:
         """What this message did: its answer for a repeat, its claim for a reversal, its facts for a deletion."""
-        answers: list[list[Any]] = []
-        for result in results:
-            answer: object = (
-                msgspec.to_builtins(result)
-                if isinstance(result, ClaimVerdict)
-                else [result.status, *result.reasons[1:]]
-            )
-            if answers and answers[-1][0] == answer:
-                answers[-1][1] += 1
-            else:
-                answers.append([answer, 1])
-        detail: dict[str, object] = {"answers": answers}
+        detail = _answers(results)
         for prepared in self.claims.values():
             if prepared.sequence:
                 detail |= {"claim": prepared.key, "sequence": prepared.sequence}
@@ -227,6 +205,45 @@ class Upload:
         region = f"{self.preparer.speaker.region:0<6}"[:6]
         number = int(self.preparer.sealed[:12] or "0", 16) % 10**10
         return f"{region}{digits17(books.now)[:14]}{number:010d}"
+
+
+def _answers(results: Sequence[Result | ClaimVerdict]) -> dict[str, object]:
+    """What a message was told, for its own record: equal answers in a row counted, and by place what one says more."""
+    answers: list[list[Any]] = []
+    more: dict[str, list[str]] = {}
+    for place, result in enumerate(results):
+        if isinstance(result, ClaimVerdict):
+            answer: object = msgspec.to_builtins(result)
+        else:
+            answer = [result.status, *result.reasons[1:]]
+            words = "" if result.message == STATUS[result.status].meaning_zh else result.message
+            if result.alert or words:
+                more[str(place)] = [result.alert, words]
+        if answers and answers[-1][0] == answer:
+            answers[-1][1] += 1
+        else:
+            answers.append([answer, 1])
+    return {"answers": answers, "more": more} if more else {"answers": answers}
+
+
+def first_answers(detail: dict[str, Any], records: Sequence[Record | None]) -> list[Result | ClaimVerdict]:
+    """What a message was told, from the `detail` of its own record; `records` say what it was told about, in order.
+
+    Raises:
+        ValueError: there are more records than answers, or fewer.
+    """
+    results: list[Result | ClaimVerdict] = []
+    answers = [answer for answer, count in detail["answers"] for _ in range(count)]
+    for place, (record, answer) in enumerate(zip(records, answers, strict=True)):
+        if isinstance(answer, dict):
+            verdict = msgspec.convert(answer, ClaimVerdict)
+            verdict.first = False
+            results.append(verdict)
+        else:
+            where, code = getattr(record, "where", ""), getattr(record, "code", "")
+            alert, words = detail.get("more", {}).get(str(place), ("", ""))
+            results.append(Result(where, code, "", answer[0], tuple(answer), first=False, alert=alert, message=words))
+    return results
 
 
 def look_again(desk: Desk, uploads: Sequence[Upload]) -> None:

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+import msgspec
+import pytest
 from story import HOSPITAL_A, HOSPITAL_B, MONDAY, PHARMACY_P, Line, Story, statuses
+
+from suyuan.ledger.scan import Result
+from suyuan.settlement.policy import STRICT
 
 
 def test_a_repeated_claim_gets_its_first_answer() -> None:
@@ -150,12 +155,72 @@ def test_the_same_line_without_a_box_again_gets_its_first_answer() -> None:
 def test_fee_details_sent_again_change_nothing() -> None:
     story = Story()
     lines = [Line(product="XB05BAF058B002010102345")]
+
+    def kept() -> int:
+        return sum(event.kind == "fee_line" and event.key.startswith("claim:") for event in story.events())
+
     story.fees(HOSPITAL_A, lines)
-    before = len(story.events())
     story.fees(HOSPITAL_A, lines)
-    assert len(story.events()) == before
+    again = story.raw
+    assert kept() == 1
     story.fees(HOSPITAL_A, [Line(product="XB05BAF058B002010102345", quantity="2")])
-    assert len(story.events()) > before
+    assert story.send_bytes(again).repeated, "a late copy must not put the older fees back"
+    assert kept() == 2
+
+
+def test_a_deletion_that_was_refused_does_not_take_effect_when_its_bytes_come_late() -> None:
+    story = Story()
+    box = story.new_box()
+    assert story.delete(PHARMACY_P, "B1") == "undo_not_found"
+    refused = story.raw
+    story.report_sale(PHARMACY_P, box, receipt="1", batch="B1")
+    assert story.send_bytes(refused).repeated
+    assert story.answer["infcode"] == -1
+    assert len(story.box(box).sales) == 1
+    assert story.delete(PHARMACY_P, "B1") == "accepted", "a message of its own is judged anew"
+
+
+def test_a_deletion_in_doubt_repeats_what_it_listed() -> None:
+    story = Story()
+    boxes = [story.new_box(), story.new_box()]
+    for number, box in enumerate(boxes):
+        story.report_sale(PHARMACY_P, box, receipt=str(number), batch="B1", msgid=f"m{number}")
+    assert story.delete(PHARMACY_P, "B1") == "undo_ambiguous"
+    refused, words = story.raw, story.answer["err_msg"]
+    assert "1条、1条" in words
+    assert story.give_back(PHARMACY_P, boxes[0], receipt="0", batch="B2") == "accepted"
+    story.send_bytes(refused)
+    assert story.answer["err_msg"] == words
+
+
+@pytest.mark.parametrize("undo", ["reversal", "cancel"])
+def test_an_undo_that_came_too_late_stays_too_late_whatever_the_policy_becomes(undo: str) -> None:
+    story = Story()
+    box = story.new_box()
+    settlement = story.settle(PHARMACY_P, box, msgid="m1").settlement
+    story.wait(days=11)
+    if undo == "reversal":
+        assert story.reverse(PHARMACY_P, "m1", infno="2102") == "undo_too_late"
+    else:
+        assert story.cancel(PHARMACY_P, settlement) == "undo_too_late"
+    refused = story.raw
+    story.desk.policy = msgspec.structs.replace(STRICT, undo_days={**STRICT.undo_days, "pharmacy": 60})
+    assert story.send_bytes(refused).repeated
+    assert (story.answer["infcode"], story.paid(box)) == (-1, 1)
+    assert story.cancel(PHARMACY_P, settlement) == "accepted"
+
+
+def test_a_cancel_by_another_repeats_its_alert() -> None:
+    story = Story()
+    settlement = story.settle(HOSPITAL_A, story.new_box()).settlement
+    for _ in range(2):  # the second message finds the alert raised, and writes nothing else
+        assert story.cancel(HOSPITAL_B, settlement) == "undo_by_another"
+    [alert] = [event.key for event in story.events() if event.kind == "alerted"]
+    outcome = story.send_bytes(story.raw)
+    assert outcome.repeated
+    [result] = outcome.results
+    assert isinstance(result, Result)
+    assert alert == f"alert:{result.alert}"
 
 
 def test_a_pharmacy_claim_without_any_number_is_known_by_its_time() -> None:

@@ -287,7 +287,10 @@ def _undone(document: Document, outcome: Outcome) -> dict[str, Any]:
 
 def _result_words(result: Result) -> str:
     """What there is to say of one scan; nothing where all is well."""
+    meaning = STATUS[result.status].meaning_zh
     said = _in_words(result.reasons or (result.status,))
+    if result.message.startswith(meaning):
+        said = said.replace(meaning, result.message, 1)  # with what it lists, as the several that an undo may mean
     return f"追溯码{result.code}：{said}" if result.code and said else said
 
 

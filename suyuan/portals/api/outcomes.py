@@ -12,6 +12,7 @@ from suyuan.formats import epcis, nhsa
 from suyuan.formats.api.answers import ClaimAnswer, LineAnswer, claim_answer, line_answer
 from suyuan.formats.api.documents import SHAPES, TRANSACTIONS, read
 from suyuan.formats.document import Document, Outcome, Record
+from suyuan.intake.upload import first_answers
 from suyuan.ledger.events import Event
 from suyuan.ledger.keys import claim_key, message_key
 from suyuan.ledger.ledger import Ledger
@@ -167,20 +168,14 @@ def _by_id(node: Node, institution: str, number: str, transaction: str) -> list[
 
 
 def _upload(node: Node, transaction: str, event: Event) -> UploadOutcome:
-    given = [answer for answer, count in event.detail["answers"] for _ in range(count)]
+    given = sum(count for _, count in event.detail["answers"])
     records = _records(node, transaction, event)
-    if len(records) != len(given):
-        records = [None] * len(given)
-    lines: list[LineAnswer] = []
-    claims: list[ClaimAnswer] = []
-    for record, answer in zip(records, given, strict=True):
-        if isinstance(answer, dict):
-            verdict = msgspec.convert(answer, ClaimVerdict)
-            verdict.first = False
-            claims.append(claim_answer(verdict, Outcome(received=event.arrived)))
-        else:
-            where, code = getattr(record, "where", ""), getattr(record, "code", "")
-            lines.append(line_answer(Result(where, code, "", answer[0], tuple(answer), first=False)))
+    if len(records) != given:
+        records = [None] * given
+    results = first_answers(event.detail, records)
+    lines = [line_answer(told) for told in results if isinstance(told, Result)]
+    told_at = Outcome(received=event.arrived)
+    claims = [claim_answer(told, told_at) for told in results if isinstance(told, ClaimVerdict)]
     return UploadOutcome(
         transaction=transaction, kind=event.kind, received=iso_time(event.arrived), lines=lines, claims=claims
     )
