@@ -19,7 +19,8 @@ def take(desk: Desk, document: Document, by: str = "") -> Outcome:
 
     `by` is the authenticated caller, empty where the operator of the node speaks; it may speak for itself and for
     those who delegated to it. The answer has one result a record, in order; a document refused as a whole says why
-    in `fatal` and leaves nothing behind. Sent again, byte for byte, a document gets its first answer.
+    in `fatal` and leaves nothing behind. Sent again, byte for byte under the same msgid, a document gets its
+    first answer.
     """
     return _store(desk, upload_of(desk, document, by))
 

@@ -118,7 +118,8 @@ def _reverse(books: Books, prepared: PreparedUndo, desk: Desk) -> Result:
     """2601 undoes by the original's msgid and infno; it is idempotent, and may arrive first."""
     key = next(iter(prepared.keys()))
     events = books.past(key)
-    if any(event.kind == "reversed" for event in events):
+    if any(event.kind == "reversed" and "answers" not in (event.detail or {}) for event in events):
+        # An event with answers is what a 2601 of this number was told, not what became of it.
         return _answer(prepared, "first_answer", key)
     mark = {"actor": prepared.speaker.institution, "event_time": prepared.undo.event_time or books.now}
     if not events:

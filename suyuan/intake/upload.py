@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from suyuan.formats.document import Outcome, Record
+from suyuan.formats.document import Outcome
 from suyuan.formats.times import digits17
 from suyuan.intake.claim_lines import PreparedClaim
 from suyuan.intake.claims import take_claim, take_fee_lines
@@ -114,7 +114,7 @@ class Upload:
             # Also what wrote nothing: an undo refused, a repeat. What came since must not change its answer (R6).
             self._remember(books, results)
         self.orders = {key: books.next_sequence(key) - 1 for key in books.order_keys}
-        return Outcome(results=results, reference=self._reference(books))
+        return Outcome(results=results, reference=self._reference(books.now))
 
     def _results(self, books: Books) -> list[Result | ClaimVerdict]:
         results: list[Result | ClaimVerdict] = []
@@ -164,8 +164,8 @@ class Upload:
             return None
         for event in books.past(self.message):
             if event.content == self.preparer.sealed and event.detail and "answers" in event.detail:
-                results = first_answers(event.detail, self.document.records)
-                return Outcome(results=results, repeated=True, reference=self._reference(books))
+                results = first_answers(event.detail, self._places())
+                return Outcome(results=results, repeated=True, reference=self._reference(event.arrived))
         return None
 
     def _remember(self, books: Books, results: list[Result | ClaimVerdict]) -> None:
@@ -200,25 +200,33 @@ class Upload:
                 batches.setdefault(batch_key(self.institution, DATA_TYPES[fact.kind], batch), []).append(fact)
         return batches
 
-    def _reference(self, books: Books) -> str:
+    def _places(self) -> list[tuple[str, str]]:
+        """Where each record stands and the code that an answer to it names."""
+        facts = iter(self.facts)
+        return [
+            ("" if isinstance(record, Claim) else record.where, next(facts).code if isinstance(record, Scan) else "")
+            for record in self.document.records
+        ]
+
+    def _reference(self, when: int) -> str:
         """inf_refmsgid: area 6, time 14, sequence 10."""
         region = f"{self.preparer.speaker.region:0<6}"[:6]
         number = int(self.preparer.sealed[:12] or "0", 16) % 10**10
-        return f"{region}{digits17(books.now)[:14]}{number:010d}"
+        return f"{region}{digits17(when)[:14]}{number:010d}"
 
 
 def _answers(results: Sequence[Result | ClaimVerdict]) -> dict[str, object]:
-    """What a message was told, for its own record: equal answers in a row counted, and by place what one says more."""
+    """What a message was told, for its own record: equal answers in a row counted, and by number what one says more."""
     answers: list[list[Any]] = []
     more: dict[str, list[str]] = {}
-    for place, result in enumerate(results):
+    for number, result in enumerate(results):
         if isinstance(result, ClaimVerdict):
             answer: object = msgspec.to_builtins(result)
         else:
             answer = [result.status, *result.reasons[1:]]
             words = "" if result.message == STATUS[result.status].meaning_zh else result.message
             if result.alert or words:
-                more[str(place)] = [result.alert, words]
+                more[str(number)] = [result.alert, words]
         if answers and answers[-1][0] == answer:
             answers[-1][1] += 1
         else:
@@ -226,22 +234,21 @@ def _answers(results: Sequence[Result | ClaimVerdict]) -> dict[str, object]:
     return {"answers": answers, "more": more} if more else {"answers": answers}
 
 
-def first_answers(detail: dict[str, Any], records: Sequence[Record | None]) -> list[Result | ClaimVerdict]:
-    """What a message was told, from the `detail` of its own record; `records` say what it was told about, in order.
+def first_answers(detail: dict[str, Any], places: Sequence[tuple[str, str]]) -> list[Result | ClaimVerdict]:
+    """What a message was told, from the `detail` of its own record; `places` are where and code of each line.
 
     Raises:
-        ValueError: there are more records than answers, or fewer.
+        ValueError: there are more places than answers, or fewer.
     """
     results: list[Result | ClaimVerdict] = []
     answers = [answer for answer, count in detail["answers"] for _ in range(count)]
-    for place, (record, answer) in enumerate(zip(records, answers, strict=True)):
+    for number, ((where, code), answer) in enumerate(zip(places, answers, strict=True)):
         if isinstance(answer, dict):
             verdict = msgspec.convert(answer, ClaimVerdict)
             verdict.first = False
             results.append(verdict)
         else:
-            where, code = getattr(record, "where", ""), getattr(record, "code", "")
-            alert, words = detail.get("more", {}).get(str(place), ("", ""))
+            alert, words = detail.get("more", {}).get(str(number), ("", ""))
             results.append(Result(where, code, "", answer[0], tuple(answer), first=False, alert=alert, message=words))
     return results
 

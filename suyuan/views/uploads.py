@@ -145,7 +145,7 @@ class _Page:
         _write(self.connection, _LATE, late, {"count": _SUM, "oldest": _EARLIEST})
 
     def count_document(self, event: Event) -> None:
-        """One message, table or document that did something; what undoes a message stands under its key too."""
+        """One message, table or document that was judged; what undoes a message stands under its key too."""
         if not event.detail or "answers" not in event.detail:
             return
         row = self.channels.setdefault((event.actor, iso_day(event.arrived), channel_of(event.key)), [0, 0])

@@ -188,9 +188,35 @@ def test_a_deletion_in_doubt_repeats_what_it_listed() -> None:
     assert story.delete(PHARMACY_P, "B1") == "undo_ambiguous"
     refused, words = story.raw, story.answer["err_msg"]
     assert "1条、1条" in words
-    assert story.give_back(PHARMACY_P, boxes[0], receipt="0", batch="B2") == "accepted"
-    story.send_bytes(refused)
+    third = story.new_box()
+    story.report_sale(PHARMACY_P, third, receipt="2", batch="B1", msgid="m2")
+    assert story.send_bytes(refused).repeated
     assert story.answer["err_msg"] == words
+    assert story.delete(PHARMACY_P, "B1") == "undo_ambiguous"
+    assert "1条、1条、1条" in story.answer["err_msg"]
+
+
+def test_a_repeat_names_codes_and_reference_as_the_first_answer_did() -> None:
+    story = Story()
+    box = story.new_box()
+    story.report_sale(HOSPITAL_B, box, visit="V1")
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in box)
+    story.report_sale(HOSPITAL_A, wide, visit="V1", when=MONDAY)
+    first, raw = story.answer, story.raw
+    assert f"追溯码{box}" in first["warn_msg"]
+    story.wait(days=1)
+    assert story.send_bytes(raw).repeated
+    told = ("infcode", "inf_refmsgid", "warn_msg", "output")
+    assert [story.answer[name] for name in told] == [first[name] for name in told]
+
+
+def test_the_reversal_of_a_reversal_that_was_refused_is_not_found() -> None:
+    story = Story()
+    story.settle(PHARMACY_P, story.new_box(), msgid="m1")
+    story.wait(days=11)
+    story.send("2601", PHARMACY_P, {"data": {"omsgid": "m1", "oinfno": "2102"}}, msgid="r1")
+    assert story.answer["infcode"] == -1
+    assert story.reverse(PHARMACY_P, "r1", infno="2601") == "undo_not_found"
 
 
 @pytest.mark.parametrize("undo", ["reversal", "cancel"])

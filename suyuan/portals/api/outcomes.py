@@ -58,6 +58,7 @@ class UploadOutcome(msgspec.Struct, kw_only=True):
 
     transaction: str
     kind: str
+    """What it asked for; whether it came about say the answers."""
     received: str
     lines: list[LineAnswer]
     """As they were answered, in the order of the upload; places and codes where the message itself was kept."""
@@ -73,7 +74,7 @@ class ClaimOutcome(msgspec.Struct, kw_only=True):
 
 
 class OutcomeAnswer(msgspec.Struct, kw_only=True):
-    """Everything that was taken under what was asked for. Nothing of it need be sent again."""
+    """Everything that was judged under what was asked for, refused lines too: the same bytes again change nothing."""
 
     institution: str
     uploads: list[UploadOutcome]
@@ -170,9 +171,10 @@ def _by_id(node: Node, institution: str, number: str, transaction: str) -> list[
 def _upload(node: Node, transaction: str, event: Event) -> UploadOutcome:
     given = sum(count for _, count in event.detail["answers"])
     records = _records(node, transaction, event)
-    if len(records) != given:
-        records = [None] * given
-    results = first_answers(event.detail, records)
+    places = [(getattr(record, "where", ""), getattr(record, "code", "")) for record in records]
+    if len(places) != given:
+        places = [("", "")] * given
+    results = first_answers(event.detail, places)
     lines = [line_answer(told) for told in results if isinstance(told, Result)]
     told_at = Outcome(received=event.arrived)
     claims = [claim_answer(told, told_at) for told in results if isinstance(told, ClaimVerdict)]
@@ -181,7 +183,7 @@ def _upload(node: Node, transaction: str, event: Event) -> UploadOutcome:
     )
 
 
-def _records(node: Node, transaction: str, event: Event) -> Sequence[Record | None]:
+def _records(node: Node, transaction: str, event: Event) -> Sequence[Record]:
     """What the message said, line by line; nothing where it was not kept or can no longer be read."""
     sealed = node.journal.document(event.document) if event.document else None
     if sealed is None:

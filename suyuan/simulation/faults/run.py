@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "memory"
     days: int = 60
     until: int = 0
-    """The last day that is played; 0 for all. A run that is cut short is a prefix of the whole one."""
+    """The last day on which anything is begun; 0 for all. Up to its end a run is the same as the whole one."""
     boxes: int = 200
     institutions: int = 12
     database: str = ""
@@ -135,7 +135,7 @@ class Run:
         return (self.clock.now - self.start) // DAY
 
     def play(self) -> Result:
-        """Everything, until all senders have their answers, the last day is over or a check finds something."""
+        """Everything, until all senders have their answers or a check finds something."""
         with self._quiet():
             self.disk.open_all()
             if "relayed" not in self.weather.off:
@@ -143,7 +143,11 @@ class Run:
                 self._far = Far(self._folder / "nation", f"{self.plan.seed}", self.clock, self.note, node)
         try:
             over = self.start + self.plan.until * DAY if self.plan.until else FUTURE
-            while (at := self.senders.next_at) is not None and at < over and not self.findings:
+            while (at := self.senders.next_at) is not None and not self.findings:
+                if at >= over:
+                    self.senders.begin_nothing_more()
+                    over = FUTURE
+                    continue
                 self.clock.move_to(at)
                 if self.clock.now >= self._next_check:
                     self._check(final=False)
@@ -152,7 +156,7 @@ class Run:
                 self._house()
                 self._act(self.senders.next())
             if not self.findings:
-                self._check(final=at is None, whole=True)
+                self._check(final=True)
             return self._result()
         finally:
             if self._far is not None:
@@ -472,11 +476,8 @@ class Run:
 
     # The check
 
-    def _check(self, *, final: bool, whole: bool = False) -> None:
-        """Let the auditor compare, with the clock put right and deadlines and lists up to date.
-
-        `final` when every sender has its answer; `whole` with all lists, as at the end of a run, be it cut short.
-        """
+    def _check(self, *, final: bool) -> None:
+        """Let the auditor compare, with the clock put right and deadlines and lists up to date."""
         with self._quiet():
             self.clock.put_right()
             server = self.disk.servers[0]
@@ -485,7 +486,7 @@ class Run:
             while self._far is not None and self._far.settle_down(server):
                 self._wait_for_the_feed()  # for what came down
             # Making all lists again costs the most; a fault in them stays until it is looked for.
-            lists = whole or self.counts["checks"] % 3 == 2  # noqa: PLR2004
+            lists = final or self.counts["checks"] % 3 == 2  # noqa: PLR2004
             self.findings += self.auditor.check(self._held(server, lists=lists), final=final)
         self.counts["checks"] += 1
         self.note("checked", findings=len(self.findings), final=final)

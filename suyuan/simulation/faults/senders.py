@@ -68,6 +68,12 @@ class Senders:
         """When the next upload wants to go; None when all are answered."""
         return self._queue[0][0] if self._queue else None
 
+    def begin_nothing_more(self) -> None:
+        """What was sent goes on until it is answered; nothing else is sent any more."""
+        self._queue = [(at, number) for at, number in self._queue if self.jobs[number].raw]
+        heapq.heapify(self._queue)
+        self._waiting.clear()
+
     def next(self) -> Job:
         """The next upload, ready or not."""
         return self.jobs[heapq.heappop(self._queue)[1]]
