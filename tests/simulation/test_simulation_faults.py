@@ -223,6 +223,14 @@ def test_a_run_that_fails_is_made_as_short_and_mild_as_it_can_be(
     assert play(tmp_path / "mended", smallest).findings == []
 
 
+def test_a_server_that_is_away_is_named_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    away = "postgresql://postgres:secret@127.0.0.1:1/postgres"
+    assert run_command(["simulate", "--faults", "--engine", "postgres", "--database", away]) not in {FINE, USAGE}
+    words = capsys.readouterr().err
+    assert "No database can be made" in words
+    assert "secret" not in words
+
+
 # The auditor is not blind
 
 

@@ -9,8 +9,10 @@ import psycopg
 from suyuan.simulation.faults.stage import Stage
 from suyuan.simulation.faults.store import Crash
 from suyuan.simulation.faults.weather import Weather
+from suyuan.storage.database import connect, said_by
 from suyuan.storage.postgres import PostgresJournal
 from suyuan.storage.postgres_connections import Connection, Connections, Patience, is_away, may_succeed_again, refusal
+from suyuan.storage.refusals import JournalUnusable
 
 WAITS_MAX = 60
 """How often one call tries again before it gives up; on the stage, waiting is letting the others go on."""
@@ -117,10 +119,20 @@ class _StagedPatience(Patience):
 
 
 def new_database(server: str, seed: str) -> str:
-    """Make an empty database on a server, under a name that nobody else has; answers its address."""
+    """Make an empty database on a server, under a name that nobody else has; answers its address.
+
+    Raises:
+        JournalUnusable: the server cannot be reached, or this user may make no databases there.
+    """
     name = f"suyuan_faults_{seed}_{secrets.token_hex(4)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    try:
+        with connect(server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    except psycopg.Error as error:
+        raise JournalUnusable(
+            f"No database can be made on the server that --database names: {said_by(error)}. "
+            "See that it runs and that this user may create databases."
+        ) from error
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
