@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from suyuan.formats.times import digits17
 from suyuan.intake.desk import Desk
 from suyuan.intake.prepare import Speaker
 from suyuan.intake.scans import draw_down
@@ -237,7 +238,8 @@ def _delete_batch(books: Books, prepared: PreparedUndo, desk: Desk) -> Result:
     if made and not left:
         return _answer(prepared, "first_answer", key)
     if len(left) > 1:
-        return _answer(prepared, "undo_ambiguous", key, [f"{len(event.detail['facts'])}条" for event in left])
+        several = [f"{digits17(event.arrived)[:14]}上传{len(event.detail['facts'])}条" for event in left]
+        return _answer(prepared, "undo_ambiguous", key, several)
     if not left:
         return _answer(prepared, "undo_not_found", key)
     if prepared.undo.data_type == SALES_TYPE and _is_too_late(books, prepared, desk, left[0]):

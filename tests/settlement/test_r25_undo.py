@@ -272,7 +272,8 @@ def test_a_deletion_of_a_batch_that_several_messages_made_is_ambiguous() -> None
     assert story.delete(PHARMACY_P, "0001") == "undo_ambiguous"
     result = story.outcome.results[0]
     assert isinstance(result, Result)
-    assert "1条、1条" in result.message
+    assert result.message.count("上传1条") == 2
+    assert "20260309" in result.message
 
 
 def test_a_deletion_of_sales_has_the_window_of_a_return() -> None:
