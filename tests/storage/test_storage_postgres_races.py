@@ -31,23 +31,24 @@ def winners(address: str, boxes: int, seed: int) -> list[tuple[str, str]]:
     return [(client, key) for _, client, *keys in lines for key in keys]
 
 
-def raced(address: str, boxes: int, seed: int) -> None:
+def raced(address: str, boxes: int, seed: int) -> set[str]:
+    """Race, compare with what is stored, and answer the processes that won something."""
     won = winners(address, boxes, seed)
     assert sorted(key for _, key in won) == [box(number) for number in range(boxes)]
-    assert len({client.split("-")[0] for client, _ in won}) > 1, "several processes won something"
     journal = PostgresJournal(address)
     books = audit(journal)
     journal.close()
     assert {key: [event.line for event in events] for key, events in books.items()} == {
         key: [client] for client, key in won
     }
+    return {client.split("-")[0] for client, _ in won}
 
 
 def test_each_of_200_boxes_is_won_once(database: str) -> None:
-    raced(database, 200, 0)
+    raced(database, 200, 0)  # so few that on a busy machine one process may win them all
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 21 if LONG else 3))
 def test_each_of_1000_boxes_is_won_once(database: str, seed: int) -> None:
-    raced(database, 1_000, seed)
+    assert len(raced(database, 1_000, seed)) > 1
