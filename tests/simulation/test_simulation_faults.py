@@ -60,13 +60,11 @@ def test_the_auditor_agrees_on_a_small_country(tmp_path: Path) -> None:
     assert sum(result.faults.values()) > 30
 
 
-def test_a_run_cut_short_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
+def test_a_run_cut_short_is_the_beginning_of_the_whole_one_and_then_only_ends_what_it_began(tmp_path: Path) -> None:
     def trace(until: int) -> list[tuple[str, dict[str, Any]]]:
         lines: list[tuple[str, dict[str, Any]]] = []
-        folder = tmp_path / f"{until}"
-        Run(
-            Plan(seed=57, until=until, days=15, boxes=40), folder, lambda what, **said: lines.append((what, said))
-        ).play()
+        plan = Plan(seed=57, until=until, days=15, boxes=40)
+        Run(plan, tmp_path / f"{until}", lambda what, **said: lines.append((what, said))).play()
         return lines
 
     whole, shorter = trace(0), trace(10)
@@ -74,6 +72,9 @@ def test_a_run_cut_short_is_the_beginning_of_the_whole_one(tmp_path: Path) -> No
     assert 20 < len(same) < len(whole)
     assert same == whole[: len(same)]
     assert shorter[-1] == ("checked", {"seed": 57, "day": shorter[-1][1]["day"], "findings": 0, "final": True})
+    begun = {said["upload"]: said["day"] for _, said in reversed(shorter) if "upload" in said}
+    assert max(begun.values()) <= 10
+    assert max(said["day"] for _, said in whole) > 12
 
 
 @pytest.mark.slow

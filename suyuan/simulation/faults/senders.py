@@ -69,10 +69,9 @@ class Senders:
         return self._queue[0][0] if self._queue else None
 
     def begin_nothing_more(self) -> None:
-        """What was sent goes on until it is answered; nothing else is sent any more."""
+        """What was sent goes on until it is answered, and then what waited for that; nothing else is sent any more."""
         self._queue = [(at, number) for at, number in self._queue if self.jobs[number].raw]
         heapq.heapify(self._queue)
-        self._waiting.clear()
 
     def next(self) -> Job:
         """The next upload, ready or not."""
