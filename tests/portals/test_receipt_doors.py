@@ -24,8 +24,8 @@ def test_a_till_gets_the_picture_that_holds_the_address_that_it_prints(till: Til
     receipt = till.issue(box, receipt="S1", draw=["svg", "png"], scale=3)
     [part] = receipt["parts"]
     assert part["address"] == f"{portal.address}/receipt#{part['token']}"
-    [seen] = read_codes(base64.b64decode(part["png"]))
-    assert seen.text.endswith(part["address"])
+    # A signature is random: now and then a reader also sees bars of another kind in the picture.
+    assert [seen for seen in read_codes(base64.b64decode(part["png"])) if seen.text.endswith(part["address"])]
     assert part["svg"].startswith("<svg")
     assert (receipt["boxes"], receipt["reversed"]) == (1, "none")
     assert "1盒" in receipt["text"]
